@@ -1,0 +1,69 @@
+# The commands of the course. Without make (Windows): the README lists what each one types.
+PYTHON ?= python3
+BIN := .venv/bin
+export GOMP_SPINCOUNT := 0
+export PYTHONUTF8 := 1
+NBS := $(shell find nbs -name '*.ipynb' -not -path '*/.*')
+
+.PHONY: help course lab test check pytest notebooks export save bench docs site test-site constraints clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/.ready: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the course into .venv (some minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -U pip
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+course: .venv/.ready ## set up, fetch the model, run the tour
+	@$(BIN)/python -m llm_course._nbdev tour nbs/index.ipynb
+	@echo "Next: make lab"
+
+lab: .venv/.ready ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab nbs/index.ipynb
+
+test: check pytest notebooks ## everything that must hold: exports, layers, lint, tests, notebooks
+	@echo "All good."
+
+check: .venv/.ready
+	@$(BIN)/nbdev-export
+	@git diff --exit-code --stat -- llm_course tests || { echo "The export differs from what is committed: commit the files above."; exit 1; }
+	@test -z "$$(git ls-files --others --exclude-standard -- llm_course tests)" || { echo "Exported but not committed:"; git ls-files --others --exclude-standard -- llm_course tests; exit 1; }
+	@$(BIN)/lint-imports
+	@$(BIN)/ruff check .
+
+pytest: .venv/.ready
+	@$(BIN)/python -c "from llm_course.transformers.model import load; load()"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+notebooks: .venv/.ready
+	@LLM_COURSE_BUDGET=quick OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n_workers 2
+
+export: .venv/.ready ## write library and tests from the notebooks
+	@$(BIN)/nbdev-export
+
+save: export ## run every notebook in full and save its outputs
+	@$(BIN)/nbdev-test --save --n_workers 0
+	@$(BIN)/python -m llm_course._nbdev fold
+	@$(BIN)/nbdev-clean
+
+bench: .venv/.ready ## measure against the peers; writes benchmarks/results
+	@for b in load attention decode prefix; do $(BIN)/python benchmarks/$$b.py || exit 1; done
+
+.venv/.docs: .venv/.ready
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: .venv/.docs ## build the site from the saved notebooks
+	@$(BIN)/python -m llm_course._nbdev pages docs/_nb
+	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+constraints: .venv/.docs ## write constraints.txt from what is installed
+	@$(BIN)/python .ci/constraints.py
+
+clean: ## delete what was built; the model stays in its cache
+	@rm -rf .venv build dist docs/_build docs/_nb _proc .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
