@@ -46,7 +46,7 @@ export: .venv/.ready ## write library and tests from the notebooks
 
 save: export ## run every notebook in full and save its outputs
 	@$(BIN)/nbdev-test --save --n_workers 0
-	@$(BIN)/python -m llm_course._nbdev fold
+	@$(BIN)/python -m llm_course._nbdev tidy
 	@$(BIN)/nbdev-clean
 
 bench: .venv/.ready ## measure against the peers; writes benchmarks/results
@@ -57,13 +57,20 @@ bench: .venv/.ready ## measure against the peers; writes benchmarks/results
 	@touch $@
 
 docs: .venv/.docs ## build the site from the saved notebooks
-	@$(BIN)/python -m llm_course._nbdev pages docs/_nb
-	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@$(BIN)/python -m llm_course._nbdocs docs/pages docs/_build/src
+	@$(BIN)/sphinx-build -q -W --keep-going -c docs -d docs/_build/doctrees docs/_build/src docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+site: docs ## build the site and serve it
+	@$(BIN)/python -m llm_course._nbdocs serve docs/_build/html
+
+test-site: docs ## open every page of the site in a browser
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "test-site needs Chromium: apt-get install chromium"; exit 1; }
+	@$(BIN)/python -m pytest -q -n 2 -m site tests/system/test_site.py
 
 constraints: .venv/.docs ## write constraints.txt from what is installed
 	@$(BIN)/python .ci/constraints.py
 
 clean: ## delete what was built; the model stays in its cache
-	@rm -rf .venv build dist docs/_build docs/_nb _proc .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf .venv build dist docs/_build _proc .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -217,16 +217,33 @@ class TestProc(Processor):
 
 # Commands ------------------------------------------------------------------------------------------------------------
 
-def fold_solutions(paths):
-    "Mark the source of `#| solution` cells as folded, for JupyterLab."
+def tidy(paths):
+    "Fold the source of `#| solution` cells, for JupyterLab, and store figures with a palette of 256 colours, a third of the size."
     for path in paths:
         nb, changed = read_nb(path), False
         for cell in nb.cells:
-            if cell.cell_type != "code" or ("solution" in cell.directives) == bool(cell.metadata.get("jupyter", {}).get("source_hidden")): continue
-            if "solution" in cell.directives: cell.metadata["jupyter"] = {"source_hidden": True}
-            else: cell.metadata.pop("jupyter")
-            changed = True
+            if cell.cell_type != "code": continue
+            if ("solution" in cell.directives) != bool(cell.metadata.get("jupyter", {}).get("source_hidden")):
+                if "solution" in cell.directives: cell.metadata["jupyter"] = {"source_hidden": True}
+                else: cell.metadata.pop("jupyter")
+                changed = True
+            for data in (o["data"] for o in cell.get("outputs", []) if "image/png" in o.get("data", {})):
+                small = _with_palette(data["image/png"])
+                if len(small) < len(data["image/png"]): data["image/png"], changed = small, True
         if changed: write_nb(nb, path)
+
+
+def _with_palette(png: str) -> str:
+    "A base64 PNG with at most 256 colours, transparency kept."
+    import base64
+    import io
+
+    from PIL import Image
+    image = Image.open(io.BytesIO(base64.b64decode(png)))
+    if image.mode == "P": return png
+    out = io.BytesIO()
+    image.convert("RGBA").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return base64.b64encode(out.getvalue()).decode()
 
 
 def run_tour(path):
@@ -238,7 +255,6 @@ def run_tour(path):
     from rich.markdown import Markdown
     shell, console, path = InteractiveShell.instance(), Console(), Path(path)
     os.chdir(path.parent)
-    shell.run_line_magic("matplotlib", "agg") if False else None
     for cell in read_nb(path.name).cells:
         if cell.cell_type == "markdown": console.print(Markdown(cell.source), "")
         elif cell.cell_type == "code" and not {"exercise", "mark", "notest"} & cell.directives.keys():
@@ -248,6 +264,6 @@ def run_tour(path):
 
 if __name__ == "__main__":
     import sys
-    if sys.argv[1:2] == ["fold"]: fold_solutions(nbglob())
+    if sys.argv[1:2] == ["tidy"]: tidy(map(Path, sys.argv[2:] or nbglob()))
     elif sys.argv[1:2] == ["tour"]: run_tour(sys.argv[2])
-    else: raise SystemExit("usage: python -m llm_course._nbdev fold | tour NOTEBOOK")
+    else: raise SystemExit("usage: python -m llm_course._nbdev tidy [NOTEBOOK ...] | tour NOTEBOOK")

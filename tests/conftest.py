@@ -8,10 +8,26 @@ import torch  # noqa: E402
 
 if not torch.cuda.is_available(): os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is first imported
 
-import pytest  # noqa: E402
-from jaxtyping import install_import_hook  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
 
-install_import_hook("llm_course", "beartype.beartype")
+import fastcore.test  # noqa: E402
+import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
+
+jaxtyping.install_import_hook("llm_course", "beartype.beartype")
+_expect_fail = fastcore.test.expect_fail
+
+
+@contextmanager
+def expect_fail(*args, **kwargs):
+    "fastcore's, with the type checker silent: wrong input on purpose must reach the function's own checks."
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        with _expect_fail(*args, **kwargs): yield
+    finally: jaxtyping.config.update("jaxtyping_disable", False)
+
+
+fastcore.test.expect_fail = expect_fail
 
 
 def pytest_collection_modifyitems(config, items):
