@@ -218,7 +218,7 @@ class TestProc(Processor):
 # Commands ------------------------------------------------------------------------------------------------------------
 
 def tidy(paths):
-    "Fold the source of `#| solution` cells, for JupyterLab, and store figures with a palette of 256 colours, a third of the size."
+    "Fold the source of `#| solution` cells, for JupyterLab, drop progress bars, and store figures with 256 colours, a third of the size."
     for path in paths:
         nb, changed = read_nb(path), False
         for cell in nb.cells:
@@ -227,6 +227,8 @@ def tidy(paths):
                 if "solution" in cell.directives: cell.metadata["jupyter"] = {"source_hidden": True}
                 else: cell.metadata.pop("jupyter")
                 changed = True
+            bars = [o for o in cell.get("outputs", []) if "\r" in o.get("text", "")]
+            if bars: cell["outputs"], changed = [o for o in cell["outputs"] if o not in bars], True
             for data in (o["data"] for o in cell.get("outputs", []) if "image/png" in o.get("data", {})):
                 small = _with_palette(data["image/png"])
                 if len(small) < len(data["image/png"]): data["image/png"], changed = small, True

@@ -7,18 +7,19 @@ library isn't imported: signatures, shapes and comments are read from its source
     python -m llm_course._nbdocs serve docs/_build/html [PORT]  look at the built site
 """
 import ast
+import io
 import json
 import os
 import re
-import shutil
 import sys
+import tokenize
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
 from fastcore.docments import _clean_comment
-from fastcore.nbio import mk_cell, read_nb
+from fastcore.nbio import read_nb
 from nbdev.config import get_config
 from nbdev.doclinks import nbglob
 from nbdev.process import NBProcessor, Processor
@@ -47,6 +48,16 @@ def chapter_of(folder: str) -> str:
 
 
 # The API, read from the library's source ------------------------------------------------------------------------------
+
+@cache
+def lines_of(source: str) -> list[bytes]: return source.encode().splitlines()
+
+
+@cache
+def comments_of(source: str) -> dict[int, str]:
+    "The comments of a module, by line."
+    return {t.start[0]: _clean_comment(t.string) for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT}
+
 
 @dataclass
 class Symbol:
@@ -81,14 +92,16 @@ class Symbol:
     @property
     def is_dataclass(self) -> bool: return self.kind == "class" and any("dataclass" in ast.unparse(d) for d in self.node.decorator_list)
 
-    @cached_property
-    def comments(self) -> dict[int, str]:
-        "The comments of the module, by line."
-        import io
-        import tokenize
-        return {t.start[0]: _clean_comment(t.string) for t in tokenize.generate_tokens(io.StringIO(self.source).readline) if t.type == tokenize.COMMENT}
+    @property
+    def comments(self) -> dict[int, str]: return comments_of(self.source)
 
-    def _text(self, node) -> str: return "" if node is None else re.sub(r"\s+", " ", ast.get_source_segment(self.source, node))
+    def _text(self, node) -> str:
+        "The source of a part of the symbol, on one line."
+        if node is None: return ""
+        lines = lines_of(self.source)[node.lineno - 1:node.end_lineno]
+        lines[-1] = lines[-1][:node.end_col_offset]  # ast counts bytes, so these are bytes
+        lines[0] = lines[0][node.col_offset:]
+        return re.sub(r"\s+", " ", b"\n".join(lines).decode())
 
     @cached_property
     def parameters(self) -> list[tuple[str, str, str, str]]:
@@ -113,10 +126,10 @@ class Symbol:
 
     def _comment(self, first, last) -> str:
         "The comment at the end of the last line, or else alone on the lines before the first."
-        lines = self.source.splitlines()
+        lines = lines_of(self.source)
         if last.end_lineno in self.comments: return self.comments[last.end_lineno]
         above, n = [], first.lineno - 1
-        while n in self.comments and lines[n - 1].lstrip().startswith("#"):
+        while n in self.comments and lines[n - 1].lstrip().startswith(b"#"):
             above.insert(0, self.comments[n])
             n -= 1
         return " ".join(above)
@@ -288,13 +301,16 @@ def smaller(png: str) -> str:
     "A figure (in base64) with at most 256 colors, at about a third of the weight. What was done once is kept in docs/_build/png."
     import base64
     import hashlib
-    import io
     kept = get_config().config_path/"docs/_build/png"/hashlib.sha256(png.encode()).hexdigest()[:20]
     if not kept.exists():
         from PIL import Image
         data = base64.b64decode(png)
-        Image.open(io.BytesIO(data)).convert("RGBA").quantize(256, Image.Quantize.FASTOCTREE).save(out := io.BytesIO(), "PNG", optimize=True)
-        write(kept, min(out.getvalue(), data, key=len))
+        figure = Image.open(io.BytesIO(data)).convert("RGBA")
+        for colors in (256, 64):  # the second for a picture that is still heavy
+            figure.quantize(colors, Image.Quantize.FASTOCTREE).save(out := io.BytesIO(), "PNG", optimize=True)
+            data = min(out.getvalue(), data, key=len)
+            if len(data) < 60_000: break
+        write(kept, data)
     return base64.b64encode(kept.read_bytes()).decode()
 
 
@@ -441,7 +457,6 @@ def write(path: Path, text: str | bytes):
 
 def thumbnail(png_base64: str, width=560) -> bytes:
     import base64
-    import io
 
     from PIL import Image
     im = Image.open(io.BytesIO(base64.b64decode(png_base64))).convert("RGBA")
@@ -452,7 +467,6 @@ def thumbnail(png_base64: str, width=560) -> bytes:
 
 def social_card(title: str, subtitle: str, figure: bytes | None) -> bytes:
     "The picture that a link to the page shows elsewhere, 1200 × 630."
-    import io
     import textwrap
 
     import matplotlib
@@ -564,7 +578,7 @@ def one_benchmark(path: Path, run: dict, put) -> list[str]:
     facts = [f"{k.replace('_', ' ')}: {v}" for k, v in run.items() if k not in STAMP and isinstance(v, (str, int, float))]
     out = [f"### {run.get('benchmark', path.stem).replace('_', ' ').capitalize()}", "", run.get("what", "").capitalize() + ("." if run.get("what") else ""), "",
            "{.coming}", " · ".join([str(run.get("when", run.get("date", "")))[:10], named, *facts]), ""]
-    if picture := plot(path, rows, columns): 
+    if picture := plot(path, rows, columns):
         name = f"_figures/bench-{path.parent.name}-{path.stem}.png"
         put(name, picture)
         out += [f"![{run.get('what', path.stem)}: the numbers of the table below, as a plot](/{name})", ""]
@@ -587,8 +601,6 @@ def rows_of(run: dict) -> list[dict]:
 
 def plot(path: Path, rows: list[dict], columns: list[str]) -> bytes | None:
     "Bars for rows with names, lines for rows with a first column of rising numbers; None where neither fits."
-    import io
-
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

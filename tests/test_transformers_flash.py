@@ -255,12 +255,12 @@ def test_paged_decode_equals_plain_attention_for_any_split():
     import pytest
     pytest.importorskip("triton")
     for t, h, hk, d, size, window in ((1, 4, 2, 16, 4, None), (1, 6, 1, 40, 7, 9), (3, 2, 2, 24, 16, None), (20, 4, 2, 16, 4, 11)):
-        q, k, v, k_pool, v_pool, table, lengths, slots = scattered((45, 21, 33), h, hk, d, t, size)
+        q, k, v, k_pool, v_pool, table, lengths, slots = scattered((30, 21, 23), h, hk, d, t, size)
         triton_append_paged_kv(k_pool, v_pool, k.transpose(1, 2).flatten(0, 1), v.transpose(1, 2).flatten(0, 1), slots.flatten())
         held = slots[slots >= 0]
         assert torch.equal(k_pool[held // size, :, held % size], k.transpose(1, 2)[slots >= 0]) and k_pool.isnan().sum() == k_pool.numel() - len(held) * hk * d
         ref = plain_rows(q, k, v, lengths, window=window).double()
-        for splits in (None, 1, 3, 8): assert errors([triton_paged_attention(q, k_pool, v_pool, table, lengths, window=window, splits=splits)], [ref])[0] < 2e-6
+        for splits in (None, 1, 5): assert errors([triton_paged_attention(q, k_pool, v_pool, table, lengths, window=window, splits=splits)], [ref])[0] < 2e-6
 
 
 # nbs/01_transformers/07_flash.ipynb #72849c43

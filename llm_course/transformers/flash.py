@@ -50,7 +50,7 @@ def tiled_forward(
     tile: int = 128, # queries, and keys, in a tile
 ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b h q"]]: # output and log-sum-exp
     "Attention in tiles (Dao et al. 2022), and the log-sum-exp of each query's scores (inf for one that sees nothing)."
-    (t_q, d), (hk, t_k), wide = q.shape[2:], k.shape[1:3], torch.promote_types(q.dtype, torch.float32)
+    t_q, (hk, t_k), wide = q.shape[2], k.shape[1:3], torch.promote_types(q.dtype, torch.float32)
     out, lse = torch.zeros_like(q), torch.full(q.shape[:3], torch.inf, dtype=wide, device=q.device)
     q, o, e = (x.unflatten(1, (hk, -1)) for x in (q, out, lse))
     for i in range(0, t_q, tile):
