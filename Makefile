@@ -39,13 +39,13 @@ pytest: .venv/.ready
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 notebooks: .venv/.ready
-	@LLM_COURSE_BUDGET=quick OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n_workers 2
+	@LLM_COURSE_BUDGET=quick OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers 2
 
 export: .venv/.ready ## write library and tests from the notebooks
 	@$(BIN)/nbdev-export
 
 save: export ## run every notebook in full and save its outputs
-	@$(BIN)/nbdev-test --save --n_workers 0
+	@$(BIN)/nbdev-test --save --n-workers 0
 	@$(BIN)/python -m llm_course._nbdev tidy
 	@$(BIN)/nbdev-clean
 
