@@ -39,13 +39,13 @@ pytest: .venv/.ready
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 notebooks: .venv/.ready
-	@LLM_COURSE_BUDGET=quick OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers 2
+	@printf '%s\n' $(NBS) | LLM_COURSE_BUDGET=quick OMP_NUM_THREADS=1 xargs -n 1 -P 2 $(BIN)/nbdev-test # a process each: triton decides once how to run
 
 export: .venv/.ready ## write library and tests from the notebooks
 	@$(BIN)/nbdev-export
 
 save: export ## run every notebook in full and save its outputs
-	@$(BIN)/nbdev-test --save --n-workers 0
+	@printf '%s\n' $(NBS) | xargs -n 1 $(BIN)/nbdev-test --save
 	@$(BIN)/python -m llm_course._nbdev tidy
 	@$(BIN)/nbdev-clean
 
