@@ -156,7 +156,17 @@ def on_gpu(lengths) -> dict:
                 pages.append({"queries a key head": group, "batch": b, "tokens": n, "us": ms * 1e3, "GB/s": gbs, "of copy": gbs / copy, "cache (MB)": 2 * b * n * hk * d * 2 / 1e6})
                 del k_pool, v_pool
     print(table(pages))
-    return {"rows": rows, "paged": pages, "matmul_tflops": peak, "copy_gbs": copy}
+    shown = tables(rows, "tflops", "TFLOP/s") | {"Paged decoding": pages}
+    return {"tables": shown, "rows": rows, "paged": pages, "matmul_tflops": peak, "copy_gbs": copy}
+
+
+def tables(rows, value: str, unit: str) -> dict[str, list[dict]]:
+    "The rows with a column for each implementation: a table for each pass and kind."
+    found = {}
+    for r in rows:
+        title = ", ".join([r["pass"].capitalize(), *(str(r[k]) if k == "dtype" else f"heads of {r[k]}" for k in ("dtype", "size") if k in r), unit])
+        found.setdefault(title, {}).setdefault(r["tokens"], {"tokens": r["tokens"]})[r["impl"]] = r[value]
+    return {title: list(by_tokens.values()) for title, by_tokens in found.items()}
 
 
 if __name__ == "__main__":
@@ -168,4 +178,4 @@ if __name__ == "__main__":
     else:
         rows = on_cpu(args.repeats)
         print(table(rows))
-        save("attention", {"repeats": args.repeats, "rows": rows}, packages=("torch",))
+        save("attention", {"repeats": args.repeats, "tables": tables(rows, "ms", "ms"), "rows": rows}, packages=("torch",))

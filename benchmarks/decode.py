@@ -72,7 +72,7 @@ def prefill(dtype: str, repeats: int) -> dict:
     "Seconds to read a prompt of 512 tokens and score the next."
     lm, peer = load(NAME, dtype=DTYPES[dtype], device="cpu"), transformers_model(DTYPES[dtype])
     ids = torch.tensor([text_ids(lm, PREFILL)])
-    runs = {"ours": lambda: lm.model.head(lm.model.hidden(ids, KVCache())[:, -1]), "transformers": lambda: peer(ids, use_cache=True, logits_to_keep=1)}
+    runs = {"ours": lambda: lm.model.head(lm.model.hidden(ids, KVCache(), keep=1)[:, -1]), "transformers": lambda: peer(ids, use_cache=True, logits_to_keep=1)}
     seconds = in_turn(runs, repeats, warm_up=2)
     return {"dtype": dtype, "prompt": PREFILL, "seconds": seconds, "tokens_per_second": {k: PREFILL / median(s) for k, s in seconds.items()}}
 
@@ -85,7 +85,7 @@ def peak(which: str, n: int) -> int:
     ids = torch.tensor([text_ids(lm, n)])
     def run(ids):
         if peer: peer(ids, use_cache=True, logits_to_keep=1)
-        else: lm.model.head(lm.model.hidden(ids, KVCache() if which == "ours" else None)[:, -1])
+        else: lm.model.head(lm.model.hidden(ids, KVCache() if which == "ours" else None, keep=1)[:, -1])
     if which == "scores in memory":
         for m in lm.model.modules():
             if isinstance(m, MultiHeadAttention): m.attend = attention
@@ -97,6 +97,15 @@ def peak(which: str, n: int) -> int:
     return memory("VmHWM") - before
 
 
+def tables(results: dict) -> dict[str, list[dict]]:
+    "What a reader wants to see of the measurements, by title."
+    ratio = lambda r: {**r["tokens_per_second"], "ours / transformers": r["tokens_per_second"]["ours"] / r["tokens_per_second"]["transformers"]}
+    found = {"Writing, tokens a second": [{"": f"{r['dtype']}, batch {r['batch']}", **ratio(r), "same tokens": r["same_tokens"]} for r in results["decode"]],
+             f"Reading {PREFILL} tokens, tokens a second": [{"": r["dtype"], **ratio(r)} for r in results["prefill"]]}
+    if "peak" in results: found["Peak memory of reading in bfloat16, over the weights, MB"] = [{"tokens": r["tokens"], **{k: v / 1e6 for k, v in r.items() if k != "tokens"}} for r in results["peak"]]
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
@@ -104,16 +113,14 @@ def main():
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peak: return print(peak(args.peak[0], int(args.peak[1])))
-    reads = [prefill(d, args.repeats + 4) for d in DTYPES]
-    decodes = [measure(d, b, args.tokens, args.repeats) for d, b in (("bfloat16", 1), ("bfloat16", 8), ("float32", 1))]
-    print(table([{"decode": f"{r['dtype']}, batch {r['batch']}", **r["tokens_per_second"], "ours / transformers": r["tokens_per_second"]["ours"] / r["tokens_per_second"]["transformers"],
-                  "ours / linears": r["tokens_per_second"]["ours"] / r["tokens_per_second"]["linears alone"], "same tokens": r["same_tokens"]} for r in decodes]))
-    print(table([{"prefill": f"{r['dtype']}, {PREFILL} tokens", **r["tokens_per_second"], "ours / transformers": r["tokens_per_second"]["ours"] / r["tokens_per_second"]["transformers"]} for r in reads]))
+    reads = [prefill(d, 3 * args.repeats) for d in DTYPES]
+    decodes = [measure(d, b, args.tokens, args.repeats) for d, b in (("bfloat16", 1), ("bfloat16", 8), ("float32", 1), ("float32", 8))]
     results = {"model": NAME, "prompt": PROMPT, "decode": decodes, "prefill": reads}
     if Path("/proc/self/clear_refs").exists():
         ask = lambda which, n: int(subprocess.run([sys.executable, __file__, "--peak", which, str(n)], check=True, capture_output=True, text=True).stdout)
         results["peak"] = [{"tokens": n, **{which: ask(which, n) for which in ("ours", "scores in memory", "transformers")}} for n in (LONG // 4, LONG // 2, LONG)]
-        print(table([{"peak memory over the weights": f"{r['tokens']} tokens", **{k: f"{v / 1e6:.0f} MB" for k, v in r.items() if k != "tokens"}} for r in results["peak"]]))
+    results["tables"] = tables(results)
+    for title, rows in results["tables"].items(): print(f"\n{title}\n{table(rows)}")
     save("decode", json.loads(json.dumps(results)))
 
 

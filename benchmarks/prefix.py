@@ -10,15 +10,12 @@ from llm_course.transformers.cache import KVCache, KVPool, PagedKVCache
 from llm_course.transformers.model import generate, load
 from llm_course.transformers.prefix import PrefixCache
 
-ROUNDS, DTYPE = 5, torch.bfloat16
+ROUNDS, DTYPE = 7, torch.bfloat16
 SYSTEM = ("You are the voice of a museum of natural history. You speak to visitors of every age, and you answer in one or two short sentences. "
           "You know the halls: minerals, early life, dinosaurs, early mammals, the oceans, and people. If you are asked for the way, you name the next hall. "
           "If you don't know, you say so, and send the visitor to the desk at the entrance. You never speak of prices or of politics. ") * 3
-TURNS = [("What is the oldest fossil?", "Some of the oldest are layers of rock made by tiny living things, about three and a half billion years old."),
-         ("How do we know its age?", "From the atoms in the rock around it: some of them decay at a known rate, like a clock."),
-         ("And the largest dinosaur?", "The largest that we know were long-necked plant eaters such as Patagotitan, about as heavy as ten elephants."),
-         ("Could it swim?", "Probably it could wade through rivers, but it was too heavy and too full of air to swim well."),
-         ("Thank you. What should I look at next?", "The hall of early mammals.")]
+QUESTIONS = ["What is the oldest fossil?", "How do we know its age?", "And the largest dinosaur?", "Could it swim?", "Thank you. What should I look at next?"]
+ANSWER = 80  # tokens at most
 
 
 @torch.inference_mode()
@@ -28,13 +25,13 @@ def main():
     theirs = AutoModelForCausalLM.from_pretrained(settings.cache/"SmolLM2-135M-Instruct", dtype=DTYPE).eval()
     chat = [{"role": "system", "content": SYSTEM}]
     prompts, spoken = [], []  # what the model reads at each turn; the same with its answer
-    for question, answer in TURNS:
+    for question in QUESTIONS:
         chat.append({"role": "user", "content": question})
         prompts.append(lm.encode(chat))
-        chat.append({"role": "assistant", "content": answer})
+        chat.append({"role": "assistant", "content": lm.chat(chat, ANSWER)})
         spoken.append(lm.tokenizer.encode(lm.tokenizer.apply_chat_template(chat, add_generation_prompt=False)))
-    seconds = {name: [[] for _ in TURNS] for name in ("prefix cache", "no prefix cache", "transformers")}
-    reused = [0] * len(TURNS)
+    seconds = {name: [[] for _ in QUESTIONS] for name in ("prefix cache", "no prefix cache", "transformers")}
+    reused = [0] * len(QUESTIONS)
     for round_ in range(ROUNDS + 1):  # the first one warms up
         prefix = PrefixCache(KVPool(256))
         for turn, ids in enumerate(prompts):

@@ -555,7 +555,7 @@ def repository_url(root: Path) -> str:
 
 # Benchmarks -----------------------------------------------------------------------------------------------------------
 
-STAMP = ("benchmark", "machine", "versions", "when", "date", "what", "rows")
+STAMP = ("benchmark", "machine", "versions", "when", "what")
 
 def benchmarks(results: Path, put) -> str:
     "Tables and plots of the recorded runs, by machine."
@@ -571,57 +571,69 @@ def benchmarks(results: Path, put) -> str:
 
 
 def one_benchmark(path: Path, run: dict, put) -> list[str]:
-    rows = rows_of(run)
-    if not rows: return []
-    columns = list(dict.fromkeys(k for r in rows for k in r))
+    tables = tables_of(run)
+    if not tables: return []
     named = ", ".join(f"{k} {v}" for k, v in run.get("versions", {}).items() if v)
     facts = [f"{k.replace('_', ' ')}: {v}" for k, v in run.items() if k not in STAMP and isinstance(v, (str, int, float))]
     out = [f"### {run.get('benchmark', path.stem).replace('_', ' ').capitalize()}", "", run.get("what", "").capitalize() + ("." if run.get("what") else ""), "",
-           "{.coming}", " · ".join([str(run.get("when", run.get("date", "")))[:10], named, *facts]), ""]
-    if picture := plot(path, rows, columns):
-        name = f"_figures/bench-{path.parent.name}-{path.stem}.png"
-        put(name, picture)
-        out += [f"![{run.get('what', path.stem)}: the numbers of the table below, as a plot](/{name})", ""]
+           "{.coming}", " · ".join([str(run.get("when", ""))[:10], named, *facts]), ""]
     number = lambda v: f"{v:,.3g}" if isinstance(v, float) and abs(v) < 1000 else f"{v:,.0f}" if isinstance(v, (int, float)) and not isinstance(v, bool) else "" if v is None else str(v).replace("|", "\\|")
-    align = [":--" if any(isinstance(r.get(c), str) for r in rows) else "--:" for c in columns]
-    out += ["| " + " | ".join(columns) + " |", "|" + "|".join(align) + "|"]
-    return out + ["| " + " | ".join(number(r.get(c)) for c in columns) + " |" for r in rows] + [""]
+    for i, (title, rows) in enumerate(tables.items()):
+        columns = list(dict.fromkeys(k for r in rows for k in r))
+        if title: out += [f"#### {title}", ""]
+        if picture := plot(rows, columns):
+            name = f"_figures/bench-{path.parent.name}-{path.stem}{i or ''}.png"
+            put(name, picture)
+            out += [f"![{title or run.get('what', path.stem)}: the numbers of the table below, as a plot](/{name})", ""]
+        align = [":--" if any(isinstance(r.get(c), str) for r in rows) else "--:" for c in columns]
+        out += ["| " + " | ".join(columns) + " |", "|" + "|".join(align) + "|"]
+        out += ["| " + " | ".join(number(r.get(c)) for c in columns) + " |" for r in rows] + [""]
+    return out
 
 
-def rows_of(run: dict) -> list[dict]:
-    "A run's table: its `rows`, or the medians of the timings that it recorded by name."
+def tables_of(run: dict) -> dict[str, list[dict]]:
+    "A run's tables by title: its `tables`, its `rows`, or the medians of the timings that it recorded by name."
     import statistics
-    if run.get("rows"): return run["rows"]
-    for key, value in run.items():
-        if key in STAMP or not isinstance(value, dict): continue
-        if value and all(isinstance(v, list) and v and all(isinstance(x, (int, float)) for x in v) for v in value.values()):
-            return [{"": name, f"{key}, median": float(statistics.median(v)), "least": float(min(v)), "most": float(max(v)), "runs": len(v)} for name, v in value.items()]
-    return []
+    if run.get("tables"): return run["tables"]
+    if run.get("rows"): return {"": run["rows"]}
+    seconds = run.get("seconds") or {}
+    return {"": [{"": name, "seconds, median": float(statistics.median(v)), "least": float(min(v)), "most": float(max(v)), "runs": len(v)} for name, v in seconds.items()]} if seconds else {}
 
 
-def plot(path: Path, rows: list[dict], columns: list[str]) -> bytes | None:
+def plot(rows: list[dict], columns: list[str]) -> bytes | None:
     "Bars for rows with names, lines for rows with a first column of rising numbers; None where neither fits."
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    floats = [c for c in columns if any(isinstance(r.get(c), float) for r in rows) and not re.search(r"speed|ratio|times|×|least|most", c)]
+    floats = [c for c in columns if any(isinstance(r.get(c), float) for r in rows) and not re.search(r"speed|ratio|/|same|least|most", c)]
     labels = [c for c in columns if any(isinstance(r.get(c), str) for r in rows)]
-    if not floats: return None
+    if not floats or len(rows) > 24: return None
+    values = [r[c] for r in rows for c in floats if r.get(c)]
+    wide = max(values) > 30 * min(values)
+    colors = {c: "C0" if c.startswith(("ours", "prefix")) else f"C{i + 1}" for i, c in enumerate(c for c in floats if c != "ours")}
     with style.context("llm_course.course"):
-        if labels and len(rows) <= 24:
-            names, values = [" · ".join(str(r.get(c, "")) for c in labels) for r in rows][::-1], [r.get(floats[0]) or 0 for r in rows][::-1]
-            fig = Figure(figsize=(7, 0.6 + 0.32 * len(rows)), dpi=180)
+        if labels:
+            names, n = [" · ".join(str(r.get(c, "")) for c in labels) for r in rows], len(floats)
+            fig = Figure(figsize=(7, 0.7 + len(rows) * (0.14 + 0.2 * n)), dpi=180)
             ax = fig.subplots()
-            ax.barh(names, values, height=.65, color=["C0" if n.startswith(("ours", "llm_course")) else "#8b949e" for n in names])
-            if max(values) > 30 * min((v for v in values if v > 0), default=1): ax.set_xscale("log")
+            for i, c in enumerate(floats):
+                color = colors.get(c, "C0") if n > 1 else ["C0" if name.startswith(("ours", "llm_course")) else "#8b949e" for name in names]
+                ax.barh([len(rows) - 1 - y - (i - (n - 1) / 2) * 0.8 / n for y in range(len(rows))],
+                        [r.get(c) or 0 for r in rows], height=.72 / n, color=color, label=c)
+            ax.set_yticks([len(rows) - 1 - y for y in range(len(rows))], names)
+            if wide: ax.set_xscale("log")
             ax.xaxis.set_major_formatter("{x:g}")
-            ax.set(xlabel=floats[0])
+            if n == 1: ax.set(xlabel=floats[0])
+            else: ax.legend(loc="lower center", bbox_to_anchor=(.5, 1), ncols=min(n, 4), fontsize=8)
             ax.grid(False, axis="y")
-        elif not labels and all(rows[i][columns[0]] < rows[i + 1][columns[0]] for i in range(len(rows) - 1)):
+        elif len(rows) > 1 and all(rows[i][columns[0]] < rows[i + 1][columns[0]] for i in range(len(rows) - 1)):
             fig = Figure(figsize=(7, 3.2), dpi=180)
             ax = fig.subplots()
-            for c in floats: ax.plot([r[columns[0]] for r in rows], [r.get(c) for r in rows], marker="o", label=c)
-            ax.set(xlabel=columns[0], xticks=[r[columns[0]] for r in rows] if len(rows) < 12 else None, ylim=(0, None))
+            for c in floats: ax.plot(*zip(*[(r[columns[0]], r[c]) for r in rows if r.get(c) is not None]), marker="o", label=c)
+            ax.set(xlabel=columns[0])
+            if wide: ax.set(xscale="log", yscale="log"); ax.yaxis.set_major_formatter("{x:g}")
+            else: ax.set(ylim=(0, None))
+            ax.set_xticks([r[columns[0]] for r in rows], [str(r[columns[0]]) for r in rows], minor=False); ax.set_xticks([], minor=True)
             ax.legend()
         else: return None
         FigureCanvasAgg(fig).print_png(buffer := io.BytesIO())

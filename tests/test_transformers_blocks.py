@@ -55,7 +55,7 @@ def test_feed_forward_layers_equal_transformers():
     torch.manual_seed(0)
     x = torch.randn(2, 5, 32)
     theirs, ours = LlamaMLP(LlamaConfig(hidden_size=32, intermediate_size=48)), SwiGLU(32, 48)
-    ours.load_state_dict(theirs.state_dict())
+    ours.load_state_dict({"gate_up_proj.weight": torch.cat([theirs.gate_proj.weight, theirs.up_proj.weight]), "down_proj.weight": theirs.down_proj.weight})
     torch.testing.assert_close(ours(x), theirs(x))
     theirs, ours = GPT2MLP(64, GPT2Config(n_embd=32, resid_pdrop=0.0)), MLP(32, 64, activation="gelu_new")
     ours.load_state_dict({"up_proj.weight": theirs.c_fc.weight.T, "up_proj.bias": theirs.c_fc.bias, "down_proj.weight": theirs.c_proj.weight.T, "down_proj.bias": theirs.c_proj.bias})

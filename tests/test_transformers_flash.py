@@ -40,7 +40,7 @@ def exact(q, k, v, g, causal=False, window=None, scale=None):
     return with_grads(plain, *(x.double() for x in (q, k, v, g)))
 
 def errors(found, ref):
-    "‖x − ref‖ / ‖ref‖ of each. A gradient of zero (one key: its weight is 1, come what may) has no relative error, and counts as 10 an element."
+    "‖x − ref‖ / ‖ref‖ of each. Where the reference is zero (one key: its weight is 1, come what may), the norm of n tens stands in for it."
     sizes = [r.norm() if r.norm() > 1e-6 * r.numel() ** .5 else 10 * r.numel() ** .5 for r in ref]
     return [((x.double() - r).norm() / size).item() for x, r, size in zip(found, ref, sizes) if r.numel()]
 
@@ -145,7 +145,7 @@ def test_every_impl_equals_float64_forward_and_gradient():
 
 
 # nbs/01_transformers/07_flash.ipynb #20bf96bf
-def test_sixteen_bits_are_no_worse_than_plain_pytorch():
+def test_sixteen_bits_are_at_most_twice_as_far_off_as_plain_pytorch():
     def plain(q, k, v): return ((q @ k.repeat_interleave(2, 1).mT * q.shape[-1] ** -0.5).masked_fill(~causal_mask(q.shape[2], k.shape[2]), -torch.inf)).softmax(-1) @ v.repeat_interleave(2, 1)
     for dtype in (torch.bfloat16, torch.float16):
         for t_q, t_k, d in ((200, 200, 64), (70, 260, 80), (1, 300, 64), (130, 130, 16)):
@@ -327,4 +327,5 @@ def test_solution_capped_attention():
 def test_solution_tiles_with_sink():
     full = lambda t: sum(1 for i in range(0, t, 128) for _ in key_tiles(i, 128, t, 128, True, None))
     assert tiles_with_sink(1024, 10**6) == full(1024) == 36 and tiles_with_sink(128, 64) == 1
-    assert tiles_with_sink(8192, 256) < full(8192) / 8 and tiles_with_sink(16384, 256) < full(16384) / 10
+    saves = lambda t: tiles_with_sink(t, 256) <= full(t) / 10
+    assert saves(9984) and not saves(9984 - 128)

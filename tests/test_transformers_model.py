@@ -128,6 +128,7 @@ def test_the_future_changes_nothing_and_positions_can_be_given():
         assert torch.equal(before[:, :7], after[:, :7]) and not torch.equal(before[:, 7:], after[:, 7:])
         assert torch.equal(model(ids, positions=torch.arange(12)), before)
         assert torch.equal(model.head(model.hidden(ids)), before)
+        for keep in (1, 5, 12): torch.testing.assert_close(model.head(model.hidden(ids, keep=keep)), before[:, -keep:])
 
 
 # nbs/01_transformers/05_model.ipynb #059b76b7

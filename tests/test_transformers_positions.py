@@ -115,7 +115,8 @@ def test_attention_with_rope_equals_transformers():
     for cfg, theirs, norm in ((LlamaConfig(**sizes), LlamaAttention, None), (Qwen3Config(**sizes), Qwen3Attention, lambda d: nn.RMSNorm(d, 1e-6))):
         theirs = theirs(cfg, 0)
         ours = MultiHeadAttention(96, 6, 2, 16, qk_norm=norm)
-        ours.load_state_dict(theirs.state_dict())
+        state = theirs.state_dict()
+        ours.load_state_dict(state | {"qkv_proj.weight": torch.cat([state.pop(f"{p}_proj.weight") for p in "qkv"])})
         ref, _ = theirs(x, LlamaRotaryEmbedding(cfg)(x, torch.arange(9)[None]), mask)
         torch.testing.assert_close(ours(x, rotate=lambda y: apply_rope(y, cos, sin)), ref)
 

@@ -85,28 +85,32 @@ class MultiHeadAttention(nn.Module):
                  out_bias: bool | None = None,    # of the output matrix; None: as the others
                  qk_norm: Callable[[int], nn.Module] | None = None, # makes the norm of queries and of keys from the size of a head
                  window: int | None = None,       # see `causal_mask`
-                 attend: Callable = attention):   # (q, k, v, causal=, window=) -> output
+                 attend: Callable = attention,    # (q, k, v, causal=, window=) -> output
+                 linear: Callable = nn.Linear):   # (channels in, channels out, bias) -> a layer
         super().__init__()
         if n_kv_heads is None: n_kv_heads = n_heads
         if head_dim is None and dim % n_heads: raise ValueError(f"{n_heads} heads don't divide {dim} channels; choose a divisor or give head_dim")
         if n_kv_heads < 1 or n_heads % n_kv_heads: raise ValueError(f"{n_kv_heads} key heads don't divide {n_heads} query heads; choose a divisor")
+        self.heads = n_heads, n_kv_heads  # of queries, and of keys and of values
         self.head_dim, self.window, self.attend = head_dim or dim // n_heads, window, attend
-        self.q_proj = nn.Linear(dim, n_heads * self.head_dim, bias)
-        self.k_proj, self.v_proj = (nn.Linear(dim, n_kv_heads * self.head_dim, bias) for _ in "kv")
-        self.o_proj = nn.Linear(n_heads * self.head_dim, dim, bias if out_bias is None else out_bias)
+        self.qkv_proj = linear(dim, (n_heads + 2 * n_kv_heads) * self.head_dim, bias)
+        self.o_proj = linear(n_heads * self.head_dim, dim, bias if out_bias is None else out_bias)
         self.q_norm, self.k_norm = (qk_norm(self.head_dim), qk_norm(self.head_dim)) if qk_norm else (None, None)
 
     def forward(self, x: Float[Tensor, "b t c"], *,
-                rotate: Callable[[Tensor], Tensor] | None = None, # applied to queries and to keys, each "b h t d"
+                rotate: Callable[[Tensor], Tensor] | None = None, # applied to the heads of queries and keys, "b h+hk t d"
                 cache=None,       # what was read before: see the page on caches
-                layer: int = 0) -> Float[Tensor, "b t c"]: # layer: the cache's
+                layer: int = 0,   # the cache's
+                keep: int = 0) -> Float[Tensor, "b k c"]: # keep: how many tokens from the end are wanted; 0: all
         b, t, _ = x.shape
-        q, k, v = (p(x).view(b, t, -1, self.head_dim).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
-        if self.q_norm is not None: q, k = self.q_norm(q), self.k_norm(k)
-        if rotate is not None: q, k = rotate(q), rotate(k)
+        qk, v = self.qkv_proj(x).view(b, t, -1, self.head_dim).transpose(1, 2).split((sum(self.heads), self.heads[1]), 1)
+        if self.q_norm is not None: qk = torch.cat([norm(y) for norm, y in zip((self.q_norm, self.k_norm), qk.split(self.heads, 1))], 1)
+        if rotate is not None: qk = rotate(qk)
+        q, k = qk.split(self.heads, 1)
+        q = q[:, :, -keep:]  # 0 keeps all
         if cache is None: out = self.attend(q, k, v, causal=True, window=self.window)
         else: out = cache.attend(layer, q, k, v, window=self.window)
-        return self.o_proj(out.transpose(1, 2).reshape(b, t, -1))
+        return self.o_proj(out.transpose(1, 2).flatten(2))
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #05fbbb18
 def record_attention(

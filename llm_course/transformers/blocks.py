@@ -6,6 +6,7 @@
 __all__ = ['ACTIVATIONS', 'MLP', 'SwiGLU', 'RMSNorm', 'LayerNorm', 'Block']
 
 # %% ../../nbs/01_transformers/04_blocks.ipynb #b004cfa4
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -28,11 +29,12 @@ class MLP(nn.Module):
     def __init__(self, dim: int,        # channels in and out
                  hidden: int,           # channels in between, often 4·dim
                  bias: bool = True,
-                 activation: str = "gelu"): # a name in `ACTIVATIONS`
+                 activation: str = "gelu", # a name in `ACTIVATIONS`
+                 linear: Callable = nn.Linear): # (channels in, channels out, bias) -> a layer
         super().__init__()
         if activation not in ACTIVATIONS: raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
         self.activation = ACTIVATIONS[activation]
-        self.up_proj, self.down_proj = nn.Linear(dim, hidden, bias), nn.Linear(hidden, dim, bias)
+        self.up_proj, self.down_proj = linear(dim, hidden, bias), linear(hidden, dim, bias)
 
     def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b c"]:
         _check_width(self, x, self.up_proj.in_features)
@@ -46,14 +48,15 @@ class SwiGLU(nn.Module):
     "The gated feed-forward layer of Llama: down(silu(gate(x)) · up(x)) (Shazeer 2020). Raises `ValueError` for other than `dim` channels."
     def __init__(self, dim: int,        # channels in and out
                  hidden: int,           # channels in between; 8/3·dim has the weights of an `MLP` with 4·dim
-                 bias: bool = False):
+                 bias: bool = False,
+                 linear: Callable = nn.Linear): # (channels in, channels out, bias) -> a layer
         super().__init__()
-        self.gate_proj, self.up_proj = nn.Linear(dim, hidden, bias), nn.Linear(dim, hidden, bias)
-        self.down_proj = nn.Linear(hidden, dim, bias)
+        self.gate_up_proj, self.down_proj = linear(dim, 2 * hidden, bias), linear(hidden, dim, bias)
 
     def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b c"]:
-        _check_width(self, x, self.up_proj.in_features)
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        _check_width(self, x, self.gate_up_proj.in_features)
+        gate, up = self.gate_up_proj(x).chunk(2, -1)
+        return self.down_proj(F.silu(gate) * up)
 
 # %% ../../nbs/01_transformers/04_blocks.ipynb #273c4431
 class RMSNorm(nn.Module):
@@ -94,8 +97,9 @@ class Block(nn.Module):
         super().__init__()
         self.attn, self.ffn, self.norm1, self.norm2 = attn, ffn, norm1, norm2
 
-    def forward(self, x: Float[Tensor, "b t c"],
-                **kwargs, # for attention: rotate, cache, layer
-                ) -> Float[Tensor, "b t c"]:
-        x = x + self.attn(self.norm1(x), **kwargs)
+    def forward(self, x: Float[Tensor, "b t c"], *,
+                keep: int = 0, # how many tokens from the end are wanted; 0: all. The others are still looked at
+                **kwargs,      # for attention: rotate, cache, layer
+                ) -> Float[Tensor, "b k c"]:
+        x = x[:, -keep:] + self.attn(self.norm1(x), keep=keep, **kwargs)
         return x + self.ffn(self.norm2(x))

@@ -4,9 +4,12 @@
 
 # %% auto #0
 __all__ = ['attend_held', 'KVCache', 'generate_batch', 'quantize_kv', 'dequantize_kv', 'PoolExhausted', 'BlockPool',
-           'append_paged_kv', 'gather_blocks', 'paged_attention', 'KVPool', 'make_room', 'BlockTables', 'PagedKVCache']
+           'append_paged_kv', 'gather_blocks', 'paged_attention', 'KVPool', 'make_room', 'BlockTables', 'PagedKVCache',
+           'skinny_linear', 'SkinnyLinear']
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #1dcdfbbe
+import math
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,14 +17,14 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
-from .flash import flash_attention
+from .flash import fits_triton, flash_attention
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #1ade3474
 def attend_held(
     q: Float[Tensor, "b h t d"],  # the last t tokens of each row
-    k: Float[Tensor, "b hk n d"], # keys of each row from its first token on; what lies past its end is ignored
+    k: Float[Tensor, "b hk n d"], # keys of each row from its first token on; what lies past its end is ignored, but must be finite
     v: Float[Tensor, "b hk n d"],
     ends: Sequence[int],          # tokens in each row, those of q included
     *,
@@ -54,9 +57,9 @@ class KVCache:
     @property
     def nbytes(self) -> int: return sum(x.nbytes for kv in self._kv.values() for x in kv)
 
-    def attend(self, layer: int, q: Float[Tensor, "b h t d"], k: Float[Tensor, "b hk t d"], v: Float[Tensor, "b hk t d"], *,
-               window: int | None = None, scale: float | None = None) -> Float[Tensor, "b h t d"]:
-        "Append `k` and `v` to what this layer holds, and attend over everything, causally. Raises `ValueError` for input that doesn't fit."
+    def attend(self, layer: int, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b hk t d"], v: Float[Tensor, "b hk t d"], *,
+               window: int | None = None, scale: float | None = None) -> Float[Tensor, "b h q d"]:
+        "Append `k` and `v` to what this layer holds, and attend over everything, causally; `q` may leave out the first of the new tokens. Raises `ValueError` for input that doesn't fit."
         _check_kv(k, v, len(self._n), self.device)
         t, ends = k.shape[2], [n + k.shape[2] for n in self._n]
         keys, values = self._kv.get(layer, (None, None))
@@ -211,7 +214,7 @@ def append_paged_kv(
         if x.shape[1:] != (pool.shape[1], pool.shape[3]): raise ValueError(f"the pool holds {pool.shape[1]} heads of {pool.shape[3]}, and was given {x.shape[1]} of {x.shape[2]}")
     if not len(k) == len(v) == len(slot_mapping): raise ValueError(f"{len(k)} keys, {len(v)} values and {len(slot_mapping)} slots: give as many of each")
     n_blocks, _, size, _ = k_pool.shape
-    if k_pool.is_cuda and k_pool.is_floating_point():
+    if k_pool.is_cuda and k_pool.is_floating_point() and fits_triton(k_pool.device, k_pool.dtype, k_pool.shape[3]):
         from llm_course.transformers.flash import triton_append_paged_kv
         return triton_append_paged_kv(k_pool, v_pool, k, v, slot_mapping)
     low, high = (slot_mapping.min().item(), slot_mapping.max().item()) if len(k) else (0, 0)
@@ -245,7 +248,7 @@ def paged_attention(
 ) -> Float[Tensor, "b h t d"]:
     "Causal attention over keys and values in blocks (Kwon et al. 2023). Raises `ValueError` for a table that points outside the pool (on CUDA it isn't looked at)."
     if k_scale is None and k_pool.dtype != q.dtype: raise ValueError(f"the pool holds {k_pool.dtype}, the queries are {q.dtype}")
-    if q.is_cuda and k_scale is None:
+    if q.is_cuda and k_scale is None and fits_triton(q.device, q.dtype, q.shape[3]):
         from llm_course.transformers.flash import triton_paged_attention
         return triton_paged_attention(q, k_pool, v_pool, block_table, lengths, window=window, scale=scale)
     ends = lengths.tolist()
@@ -310,7 +313,7 @@ def make_room(
     block_size: int,
 ) -> list[tuple[int, int]]: # (source, target) of blocks to copy before anything is written
     "Give each sequence the blocks for `t` more tokens, and its own copy of a block that others use too. Raises `PoolExhausted`, and nothing has changed."
-    copies, wanted, given_up = [], [], Counter()
+    copies, wanted, given_up = [], [], Counter()  # given_up: references that copies for earlier rows will release
     for table, n in zip(tables, lengths):
         i = n // block_size  # the block that the next token goes into
         if i < len(table) and pool.refs[table[i]] - given_up[table[i]] > 1:
@@ -368,7 +371,7 @@ class BlockTables:
         tables, n = [self.blocks(i) for i in rows], [self._n[i] for i in rows]
         for t in tables: self.pool.incref(t)
         _release(self.pool, self._tables)
-        self._tables += tables
+        self._tables += tables  # the same list always: the finalizer holds it
         self._n = n; self.version += 1
 
     def _keep(self, row: int, n: int):
@@ -398,9 +401,9 @@ class PagedKVCache(BlockTables):
         m = max(map(len, self._tables), default=0)
         return torch.tensor([t + [-1] * (m - len(t)) for t in self._tables], dtype=torch.int32, device=self.store.device).view(len(self._n), m)
 
-    def attend(self, layer: int, q: Float[Tensor, "b h t d"], k: Float[Tensor, "b hk t d"], v: Float[Tensor, "b hk t d"], *,
-               window: int | None = None, scale: float | None = None) -> Float[Tensor, "b h t d"]:
-        "Append `k` and `v` to what this layer holds, and attend over everything, causally. Raises `PoolExhausted`, and `ValueError` for input that doesn't fit."
+    def attend(self, layer: int, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b hk t d"], v: Float[Tensor, "b hk t d"], *,
+               window: int | None = None, scale: float | None = None) -> Float[Tensor, "b h q d"]:
+        "Append `k` and `v` to what this layer holds, and attend over everything, causally; `q` may leave out the first of the new tokens. Raises `PoolExhausted`, and `ValueError` for input that doesn't fit."
         _check_kv(k, v, len(self._n), self.store.device)
         if self._plan[0] != (k.shape[2], self.version): self._plan = self._make_plan(k.shape[2])
         _, slots, table, ends = self._plan
@@ -415,6 +418,33 @@ class PagedKVCache(BlockTables):
 
     def advance(self, t: int):
         "Count the `t` tokens that every layer has appended."
-        for row, (table, n) in enumerate(zip(self._tables, self._n)):
-            if self._count(n + t) > len(table): raise ValueError(f"advance({t}): sequence {row} holds {n} tokens and has {len(table)} blocks of {self.block_size}; attend() comes first")
+        if self._plan[0] != (t, self.version): raise ValueError(f"advance({t}), but {t} tokens were not appended just now: attend() comes first, in every layer")
         self._n = [n + t for n in self._n]; self.version += 1
+
+# %% ../../nbs/01_transformers/06_cache.ipynb #7eb22c6d
+_onednn = threading.RLock()  # held while its switch may be off
+
+def skinny_linear(
+    x: Float[Tensor, "*b c"],
+    weight: Float[Tensor, "o c"],
+    bias: Float[Tensor, "o"] | None = None,
+) -> Float[Tensor, "*b o"]:
+    "x @ weightᵀ + bias, as `F.linear` computes it, but for few rows on a CPU with the kernel that reads the weights fastest."
+    rows = x.numel() // x.shape[-1]
+    if x.device.type != "cpu" or x.dtype != weight.dtype or torch.compiler.is_compiling(): return F.linear(x, weight, bias)
+    if x.dtype == torch.float32 and 1 <= rows <= 32:
+        n = math.gcd(len(weight), max(2, torch.get_num_threads()))
+        pieces, inputs = weight.unflatten(0, (n, -1)), x.reshape(1, rows, -1).expand(n, -1, -1)
+        y = torch.bmm(pieces, inputs.mT).view(-1, rows).T if rows <= 4 else torch.bmm(inputs, pieces.mT).transpose(0, 1)
+        y = y.reshape(*x.shape[:-1], -1).contiguous()
+        return y if bias is None else y + bias
+    if x.dtype != torch.bfloat16: return F.linear(x, weight, bias)
+    with _onednn:
+        was = torch.backends.mkldnn.enabled
+        torch.backends.mkldnn.enabled = was and rows != 1
+        try: return F.linear(x, weight, bias)
+        finally: torch.backends.mkldnn.enabled = was
+
+class SkinnyLinear(nn.Linear):
+    "`nn.Linear` by way of `skinny_linear`: what `Transformer` makes its matrices of."
+    def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b o"]: return skinny_linear(x, self.weight, self.bias)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['IMPLS', 'tl', 'LOG2E', 'key_tiles', 'tiled_forward', 'tiled_backward', 'TiledAttention', 'sdpa_attention',
-           'flash_attention', 'kernel', 'load_triton', 'TritonAttention', 'triton_attention', 'triton_paged_attention',
-           'triton_append_paged_kv']
+           'flash_attention', 'fits_triton', 'kernel', 'load_triton', 'TritonAttention', 'triton_attention',
+           'triton_paged_attention', 'triton_append_paged_kv']
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #a8d85efc
 import functools
@@ -161,7 +161,7 @@ def flash_attention(
     "Attention with memory linear in the tokens (Dao et al. 2022). Raises `ValueError` for shapes, types, devices or an `impl` that don't fit."
     _check(q, k, v, causal, window)
     if scale is None: scale = q.shape[-1] ** -0.5
-    if impl == "auto": impl = "triton" if q.is_cuda and _fits_triton(q.device, q.dtype, q.shape[-1]) else "sdpa"
+    if impl == "auto": impl = "triton" if q.is_cuda and fits_triton(q.device, q.dtype, q.shape[-1]) else "sdpa"
     if impl == "naive": return attention(q, k, v, causal=causal, window=window, scale=scale)
     if not q.numel() or not k.shape[2]: return q * 0  # nobody to look, or nothing to look at
     if impl == "sdpa": return sdpa_attention(q, k, v, causal, window, scale)
@@ -170,9 +170,9 @@ def flash_attention(
     raise ValueError(f"unknown impl {impl!r}; use one of {', '.join(IMPLS)}")
 
 @functools.cache
-def _fits_triton(device: torch.device, dtype: torch.dtype, d: int) -> bool:
+def fits_triton(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
     "Whether the kernels below run there: Ampere or newer, and Triton installed (it isn't on Windows)."
-    return dtype != torch.float64 and d <= 256 and importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= (8, 0)
+    return dtype != torch.float64 and head_dim <= 256 and importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= (8, 0)
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #56005274
 tl = SimpleNamespace(constexpr="tl.constexpr")  # stands in for triton.language, until `load_triton` puts the real one here
@@ -334,7 +334,7 @@ def _backward_keys(q, k, v, g, lse, delta, dk, dv, sq, sk, sv, sg, sdk, sdv, hea
         if CAUSAL: acc_k, acc_v = _pull_keys(acc_k, acc_v, keys, values, q_h, g_h, lse + at, delta + at, j, first, tl.minimum(a, end), sq[2], sg[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
         acc_k, acc_v = _pull_keys(acc_k, acc_v, keys, values, q_h, g_h, lse + at, delta + at, j, a, z, sq[2], sg[2], t_q, t_k, window, scale, CAUSAL, False, D, BD, BM, BN)
         acc_k, acc_v = _pull_keys(acc_k, acc_v, keys, values, q_h, g_h, lse + at, delta + at, j, z, end, sq[2], sg[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
-    _store(dk + b * sdk[0] + h * sdk[1], j, t_k, sdk[2], acc_k * (scale * 0.6931471805599453), D, BN, BD)
+    _store(dk + b * sdk[0] + h * sdk[1], j, t_k, sdk[2], acc_k * (scale * 0.6931471805599453), D, BN, BD)  # ln 2: scale holds log2(e)
     _store(dv + b * sdv[0] + h * sdv[1], j, t_k, sdv[2], acc_v, D, BN, BD)
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #fdc3b331
@@ -367,7 +367,7 @@ def _backward_queries(q, k, v, g, lse, delta, dq, sq, sk, sv, sg, sdq, heads, gr
         acc = _pull_queries(acc, tile, grads, e, de, k, v, i, first, tl.minimum(a, end), sk[2], sv[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
     acc = _pull_queries(acc, tile, grads, e, de, k, v, i, a, z, sk[2], sv[2], t_q, t_k, window, scale, CAUSAL, False, D, BD, BM, BN)
     acc = _pull_queries(acc, tile, grads, e, de, k, v, i, z, end, sk[2], sv[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
-    _store(dq + b * sdq[0] + h * sdq[1], i, t_q, sdq[2], acc * (scale * 0.6931471805599453), D, BM, BD)
+    _store(dq + b * sdq[0] + h * sdq[1], i, t_q, sdq[2], acc * (scale * 0.6931471805599453), D, BM, BD)  # ln 2: scale holds log2(e)
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #bf5d7575
 _TILES = {"_forward": ((64, 32, 4), (64, 64, 4), (64, 128, 4), (128, 32, 4), (128, 64, 4), (128, 64, 8), (128, 128, 8)), # queries, keys, warps

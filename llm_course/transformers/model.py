@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ..core import MODELS, FetchError, atomic_write, fetch_model, pick_device, settings
 from .attention import MultiHeadAttention
 from .blocks import MLP, Block, LayerNorm, RMSNorm, SwiGLU
-from .cache import KVCache
+from .cache import KVCache, SkinnyLinear
 from .flash import flash_attention
 from .positions import apply_rope, interleaved_to_half, rope_amplitude, rope_cos_sin, rope_frequencies
 from .tokens import Tokenizer, read_gguf
@@ -83,12 +83,12 @@ def _complete(c: Config):
 ARCHITECTURES = ("llama", "smollm3", "mistral", "qwen2", "qwen3", "gpt2")
 
 # %% ../../nbs/01_transformers/05_model.ipynb #d092e1e2
-def _block(c: Config, i: int, attend: Callable) -> Block:
+def _block(c: Config, i: int, attend: Callable, linear: Callable) -> Block:
     "Layer `i` of the model."
     norm = _norm(c)
     attn = MultiHeadAttention(c.dim, c.n_heads, c.n_kv_heads, c.head_dim, bias=c.qkv_bias, out_bias=c.out_bias, qk_norm=norm if c.qk_norm else None,
-                              window=c.window if i in c.window_layers else None, attend=attend)
-    ffn = MLP(c.dim, c.hidden, c.mlp_bias, c.activation) if c.architecture == "gpt2" else SwiGLU(c.dim, c.hidden, c.mlp_bias)
+                              window=c.window if i in c.window_layers else None, attend=attend, linear=linear)
+    ffn = MLP(c.dim, c.hidden, c.mlp_bias, c.activation, linear) if c.architecture == "gpt2" else SwiGLU(c.dim, c.hidden, c.mlp_bias, linear)
     return Block(attn, ffn, norm(c.dim), norm(c.dim))
 
 def _norm(c: Config) -> Callable: return partial(LayerNorm if c.architecture == "gpt2" else RMSNorm, eps=c.norm_eps)
@@ -98,19 +98,21 @@ class Transformer(nn.Module):
     "A decoder-only language model: ids in, scores of the next token out, at every position."
     def __init__(self, config: Config, *,
                  attend: Callable = flash_attention,        # see `MultiHeadAttention`
+                 linear: Callable = SkinnyLinear,           # makes all matrices but the embedding
                  generator: torch.Generator | None = None): # of the first weights
         super().__init__()
         self.config = c = config
         self.embed = nn.Embedding(c.vocab_size, c.dim)
-        self.layers = nn.ModuleList(_block(c, i, attend) for i in range(c.n_layers))
+        self.layers = nn.ModuleList(_block(c, i, attend, linear) for i in range(c.n_layers))
         self.norm = _norm(c)(c.dim)
-        self.head = nn.Linear(c.dim, c.vocab_size, bias=False)
+        self.head = linear(c.dim, c.vocab_size, False)
         if c.tied: self.head.weight = self.embed.weight
         self.positions = nn.Embedding(c.context, c.dim) if c.architecture == "gpt2" else None
         self.frequencies = None if c.architecture == "gpt2" else _frequencies(c)  # no buffer: it stays float32
         _initialize(self, generator)
 
-    def hidden(self, ids: Int[Tensor, "b t"], cache=None, positions: Int[Tensor, "*b t"] | None = None) -> Float[Tensor, "b t c"]:
+    def hidden(self, ids: Int[Tensor, "b t"], cache=None, positions: Int[Tensor, "*b t"] | None = None, *,
+               keep: int = 0) -> Float[Tensor, "b k c"]: # keep: how many tokens from the end are wanted; 0: all
         "What goes into the last matrix product. Raises `ValueError` for ids that are not in the vocabulary."
         _check_ids(ids, self.config.vocab_size)
         positions = _positions(ids, cache) if positions is None else positions
@@ -118,7 +120,8 @@ class Transformer(nn.Module):
         if self.positions is None: rotate = _rotation(self, positions)
         else: x = x + self.positions(_check_positions(positions, self.config.context))
         for i, block in enumerate(self.layers):
-            x = block(x, rotate=None if i in self.config.nope_layers else rotate, cache=cache, layer=i)
+            last = i == len(self.layers) - 1  # before it, every token is still looked at
+            x = block(x, rotate=None if i in self.config.nope_layers else rotate, cache=cache, layer=i, keep=keep if last else 0)
         if cache is not None: cache.advance(ids.shape[1])
         return self.norm(x)
 
@@ -160,18 +163,23 @@ def _initialize(model: Transformer, generator: torch.Generator | None):
         elif name.endswith("bias"): nn.init.zeros_(p)
 
 # %% ../../nbs/01_transformers/05_model.ipynb #a7b397bd
-_LLAMA = {"embed": "model.embed_tokens", "norm": "model.norm", "head": "lm_head", "layers": "model.layers", "norm1": "input_layernorm",
-    "norm2": "post_attention_layernorm", **{f"attn.{p}": f"self_attn.{p}" for p in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm")},
-    **{f"ffn.{p}": f"mlp.{p}" for p in ("gate_proj", "up_proj", "down_proj")}}
-_GPT2 = {"embed": "wte", "positions": "wpe", "norm": "ln_f", "head": "lm_head", "layers": "h", "norm1": "ln_1", "norm2": "ln_2", "attn.q_proj": "attn.q",
-    "attn.k_proj": "attn.k", "attn.v_proj": "attn.v", "attn.o_proj": "attn.c_proj", "ffn.up_proj": "mlp.c_fc", "ffn.down_proj": "mlp.c_proj"}
+_LLAMA = {"embed": "model.embed_tokens", "norm": "model.norm", "head": "lm_head", "layers": "model.layers", "norm1": "input_layernorm", "norm2": "post_attention_layernorm",
+    **{f"attn.{p}": f"self_attn.{p}" for p in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm")}, **{f"ffn.{p}": f"mlp.{p}" for p in ("gate_proj", "up_proj", "down_proj")}}
+_GPT2 = {"embed": "wte", "positions": "wpe", "norm": "ln_f", "head": "lm_head", "layers": "h", "norm1": "ln_1", "norm2": "ln_2",
+    "attn.qkv_proj": "attn.c_attn", "attn.o_proj": "attn.c_proj", "ffn.up_proj": "mlp.c_fc", "ffn.down_proj": "mlp.c_proj"}
 _GGUF = {"embed": "token_embd", "norm": "output_norm", "head": "output", "layers": "blk", "norm1": "attn_norm", "norm2": "ffn_norm", "attn.q_proj": "attn_q",
     "attn.k_proj": "attn_k", "attn.v_proj": "attn_v", "attn.o_proj": "attn_output", "ffn.gate_proj": "ffn_gate", "ffn.up_proj": "ffn_up", "ffn.down_proj": "ffn_down"}
 
-def _rename(name: str, table: Mapping[str, str]) -> str:
-    "The name in a checkpoint of our parameter `name`, as in layers.3.attn.q_proj.weight."
+def _stacked(c: Config) -> dict[str, dict[str, int]]:
+    "Our matrices that are several in most checkpoints: their names, and how many rows each has, from top to bottom."
+    return {"attn.qkv_proj": {"attn.q_proj": c.n_heads * c.head_dim, "attn.k_proj": c.n_kv_heads * c.head_dim, "attn.v_proj": c.n_kv_heads * c.head_dim},
+            "ffn.gate_up_proj": {"ffn.gate_proj": c.hidden, "ffn.up_proj": c.hidden}}
+
+def _sources(name: str, shape: Sequence[int], config: Config, table: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    "The tensors of a checkpoint, and their shapes, that our parameter `name` is made of, as in layers.3.attn.qkv_proj.weight."
     layer, part, kind = re.fullmatch(r"(?:layers\.(\d+)\.)?(.+)\.(weight|bias)", name).groups()
-    return ".".join([table["layers"], layer] * (layer is not None) + [table[part], kind])
+    parts = {part: shape[0]} if part in table else _stacked(config)[part]
+    return {".".join([table["layers"], layer] * (layer is not None) + [table[p], kind]): (rows, *shape[1:]) for p, rows in parts.items()}
 
 # %% ../../nbs/01_transformers/05_model.ipynb #1dc262d5
 _HARMLESS = re.compile(r".*rotary_emb\.inv_freq|(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)|rope_freqs\.weight") # buffers that old checkpoints carry along
@@ -186,15 +194,16 @@ def _assemble(
 ) -> Transformer:
     "The model with these weights. Raises `ValueError` for tensors that are missing, left over, or of another shape than the config says."
     with torch.device("meta"): model = Transformer(config)  # shapes, but no memory
-    wanted = {_rename(n, table): (n, p) for n, p in model.named_parameters()}
+    sources = {n: _sources(n, p.shape, config, table) for n, p in model.named_parameters()}
+    wanted = {n: shape for parts in sources.values() for n, shape in parts.items()}
     more = lambda names: f"{names[0]!r}" + (f" and {len(names) - 1} more" if names[1:] else "")
     extra = [n for n in tensors if n not in wanted and not _HARMLESS.fullmatch(n) and not (config.tied and n == table["head"] + ".weight")]
     if missing := [n for n in wanted if n not in tensors]: raise ValueError(f"{source} lacks the tensor {more(missing)}; it is incomplete, or of another architecture than {config.architecture}")
     if extra: raise ValueError(f"{source} holds the tensor {more(extra)}, which a {config.architecture} model with its config has no place for")
-    for n, (_, p) in wanted.items():
-        if tensors[n].shape != p.shape: raise ValueError(f"{source}: {n!r} has the shape {tuple(tensors[n].shape)}, but its config asks for {tuple(p.shape)}")
-    state = {ours: tensors[theirs].to(device, dtype) for theirs, (ours, _) in wanted.items()}
-    model.load_state_dict(state, strict=False, assign=True)
+    for n, shape in wanted.items():
+        if tensors[n].shape != shape: raise ValueError(f"{source}: {n!r} has the shape {tuple(tensors[n].shape)}, but its config asks for {shape}")
+    stack = lambda parts: torch.cat(parts) if len(parts) > 1 else parts[0]  # one alone stays where it is: mapped from disk, perhaps
+    model.load_state_dict({n: stack([tensors[theirs].to(device, dtype) for theirs in parts]) for n, parts in sources.items()}, strict=False, assign=True)
     if config.tied: model.head.weight = model.embed.weight
     return model.eval()
 
@@ -258,7 +267,7 @@ def _generate(model, prompt, max_new_tokens, pick, processors, stop_ids, cache, 
     ids = torch.cat([prompt, prompt.new_zeros(1, max_new_tokens)], 1)  # room for all
     if held >= n: held = n - 1; cache.crop(held)  # the last token is always run: it yields the scores
     for n in range(prompt.shape[1], ids.shape[1]):
-        logits = model.head(model.hidden(ids[:, held:n], cache)[:, -1]).float()
+        logits = model.head(model.hidden(ids[:, held:n], cache, keep=1)[:, -1]).float()
         for process in processors: logits = process(ids[:, :n], logits)
         ids[:, n] = token = pick(logits, generator)
         held, token = n, int(token)
@@ -313,7 +322,7 @@ def next_logits(
 ) -> Float[Tensor, "1 v"]: # float32
     "The scores of the token after `prompt`."
     ids = torch.tensor([lm.encode(prompt)], device=lm.model.embed.weight.device)
-    return lm.model.head(lm.model.hidden(ids)[:, -1]).float()
+    return lm.model.head(lm.model.hidden(ids, keep=1)[:, -1]).float()
 
 # %% ../../nbs/01_transformers/05_model.ipynb #f6b76662
 def _config_from_gguf(reader) -> Config:
@@ -419,19 +428,14 @@ def _load_folder(folder: Path, dtype: torch.dtype, device: torch.device) -> "Lan
     try: config = config_from_hf(_read_json(folder/"config.json"))
     except ValueError as e: raise ValueError(f"{folder}: {e}") from None
     tensors = _read_safetensors(folder)
-    if config.architecture == "gpt2": tensors = _split_gpt2(tensors)
+    if config.architecture == "gpt2": tensors = _transpose_gpt2(tensors)
     model = _assemble(config, tensors, _GPT2 if config.architecture == "gpt2" else _LLAMA, folder, dtype, device)
     return LanguageModel(model, Tokenizer.from_folder(folder) if (folder/"tokenizer.json").is_file() else None)
 
-def _split_gpt2(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    "GPT-2's tensors with matrices as (out, in), and queries, keys and values apart."
-    out = {}
-    for name, w in tensors.items():
-        name = name.removeprefix("transformer.")
-        if re.search(r"\.(c_attn|c_proj|c_fc)\.weight$", name): w = w.T.contiguous()  # GPT-2 computes x @ W, nn.Linear x @ W.T
-        if ".attn.c_attn." in name and w.shape[0] % 3 == 0: out |= {name.replace("c_attn", p): x for p, x in zip("qkv", w.chunk(3))}
-        else: out[name] = w
-    return out
+def _transpose_gpt2(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    "GPT-2's tensors with matrices as (out, in): GPT-2 computes x @ W, `nn.Linear` x @ W.T."
+    turned = lambda name, w: w.T.contiguous() if re.search(r"\.(c_attn|c_proj|c_fc)\.weight$", name) else w
+    return {name.removeprefix("transformer."): turned(name, w) for name, w in tensors.items()}
 
 # %% ../../nbs/01_transformers/05_model.ipynb #db2adf63
 def config_to_hf(
@@ -499,11 +503,11 @@ def _write_json(path: Path, d: dict): path.write_text(json.dumps(d, indent=2) + 
 # %% ../../nbs/01_transformers/05_model.ipynb #7b105b38
 def _tensors_to_hf(model: Transformer) -> dict[str, Tensor]:
     "The weights under Hugging Face's names."
-    ours = {n: p.detach() for n, p in model.named_parameters()}  # a tied output matrix comes once
-    if model.config.architecture != "gpt2": return {_rename(n, _LLAMA): p.contiguous() for n, p in ours.items()}
-    theirs = {_rename(n, _GPT2): p for n, p in ours.items()}
-    for name in [n for n in theirs if ".attn.q." in n]:
-        theirs[name.replace("attn.q", "attn.c_attn")] = torch.cat([theirs.pop(name.replace("attn.q", f"attn.{p}")) for p in "qkv"])
+    gpt2, theirs = model.config.architecture == "gpt2", {}
+    for ours, p in model.named_parameters():  # a tied output matrix comes once
+        parts = _sources(ours, p.shape, model.config, _GPT2 if gpt2 else _LLAMA)
+        theirs |= zip(parts, p.detach().split([shape[0] for shape in parts.values()]))
+    if not gpt2: return {n: w.contiguous() for n, w in theirs.items()}
     return {n if n.startswith("lm_head") else "transformer." + n: (w.T if re.search(r"c_\w+\.weight$", n) else w).contiguous() for n, w in theirs.items()}
 
 # %% ../../nbs/01_transformers/05_model.ipynb #1da550c5
@@ -535,7 +539,8 @@ def _load_known(name: str, dtype: torch.dtype, device: torch.device, cache: Path
     try:  # file by file, each whole: another process may be doing the same, or reading
         save_pretrained(lm, folder)
         with atomic_write(folder/"source.json") as temp: _write_json(temp, _stamp(folder, name))
-    except OSError as e: print(f"could not keep the converted model ({e}); each load will convert it again", file=sys.stderr)
+        return _load_folder(folder, dtype, device)  # as later loads do: a sum may round differently where its numbers lie elsewhere in memory
+    except (OSError, ValueError) as e: print(f"could not keep the converted model ({e}); each load will convert it again", file=sys.stderr)
     lm.model.to(device, dtype)
     return lm
 

@@ -21,6 +21,7 @@ def chain_hash(
     tokens: Sequence[int], # in this block
 ) -> bytes: # the name of this block
     "SHA-256 of the parent's name and the tokens: a name for everything up to the end of the block."
+    # the length marks where the parent ends and the tokens begin
     return hashlib.sha256(len(parent).to_bytes(4, "little") + parent + array("q", tokens).tobytes()).digest()
 
 # %% ../../nbs/01_transformers/08_prefix.ipynb #5e1bcc66
@@ -34,7 +35,7 @@ class _Node:
     used: int = 0       # when it was last matched or inserted
 
 class PrefixCache:
-    "The computed blocks of a `KVPool`, found again by the tokens that they hold (Kwon et al. 2023; Zheng et al. 2024). Several requests may share it."
+    "The computed blocks of a `KVPool`, found again by the tokens that they hold (Kwon et al. 2023; Zheng et al. 2024). One for each pool; all requests share it."
     def __init__(self, pool: KVPool, *, hash: Callable[[bytes, Sequence[int]], bytes] = chain_hash): # hash: makes the names
         self.pool, self._hash, self._nodes, self._clock = pool, hash, {}, 0
         pool.blocks.reclaim = self.evict  # a pool that runs out asks us first
@@ -109,6 +110,6 @@ class ChatSession:
             for piece in stream_text(self.lm.tokenizer, keep(tokens)): pieces.append(piece); yield piece
             self.messages = [*chat, {"role": "assistant", "content": "".join(pieces)}]
         finally:  # also when the reader stops half-way: what was computed is kept
-            held = int(cache.lengths[0])
+            held = int(cache.lengths[0])  # the last new token may not have been read
             self.prefix.insert((ids + new)[:held], cache.blocks(0), self.salt)
             cache.free()

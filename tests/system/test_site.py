@@ -228,7 +228,7 @@ def test_explorer_answers_to_mouse_keyboard_and_touch(open_page):
     phone.locator("#explorer [role=radio]").nth(3).tap()
     assert phone.locator("#explorer [aria-checked=true]").count() == 1
     phone.locator("#explorer [role=gridcell]").nth(40).tap()
-    assert phone.locator("#explorer .status").inner_text().startswith("Layer 5, head 5")
+    assert phone.locator("#explorer .status").inner_text().startswith("Layer 4, head 4")
 
 
 def test_explorer_shows_what_attention_is(address):

@@ -32,12 +32,12 @@ function show() {
     const chosen = +layer === state.layer && +head === state.head;
     cell.className = kind(top, state.query);
     cell.style.setProperty("--w", v[top]);
-    cell.setAttribute("aria-label", `layer ${+layer + 1}, head ${+head + 1}: ${shown(tokens[top])} ${percent(v[top])}`);
+    cell.setAttribute("aria-label", `layer ${layer}, head ${head}: ${shown(tokens[top])} ${percent(v[top])}`);
     cell.setAttribute("aria-selected", chosen);
     cell.tabIndex = chosen ? 0 : -1;
   });
   const order = w.map((x, i) => [x, i]).sort((a, b) => b[0] - a[0]).slice(0, 3).filter(([x]) => x >= 0.02);
-  status.textContent = `Layer ${state.layer + 1}, head ${state.head + 1}: “${shown(tokens[state.query])}” looks at ` +
+  status.textContent = `Layer ${state.layer}, head ${state.head}: “${shown(tokens[state.query])}” looks at ` +
     order.map(([x, i]) => `“${shown(tokens[i])}” ${percent(x)}`).join(", ") + ".";
 }
 
@@ -86,7 +86,7 @@ fetch(root.dataset.source).then((r) => r.json()).then(({ sentences }) => {
   for (const [i, s] of sentences.entries()) picker.append(make("option", { value: i }, s.tokens.join("").replace(/\s+/g, " ")));
   picker.addEventListener("change", () => choose(sentences[picker.value]));
   for (let layer = 0; layer < layers; layer++) {
-    const row = make("div", { role: "row" }, make("span", { role: "rowheader", "aria-label": `layer ${layer + 1}` }, layer % 5 === 4 || !layer ? String(layer + 1) : ""));
+    const row = make("div", { role: "row" }, make("span", { role: "rowheader", "aria-label": `layer ${layer}` }, layer % 5 ? "" : String(layer)));
     for (let head = 0; head < heads; head++) {
       const cell = make("span", { role: "gridcell", "data-layer": layer, "data-head": head });
       cell.addEventListener("click", () => { Object.assign(state, { layer, head }); show(); cell.focus(); });
