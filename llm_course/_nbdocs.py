@@ -455,14 +455,18 @@ def write(path: Path, text: str | bytes):
     path.write_bytes(data)
 
 
-def thumbnail(png_base64: str, width=560) -> bytes:
-    import base64
-
+def few_colors(png: bytes, width: int = 10_000) -> bytes:
+    "A picture with 64 colors, at most `width` pixels wide: a third of the bytes."
     from PIL import Image
-    im = Image.open(io.BytesIO(base64.b64decode(png_base64))).convert("RGBA")
+    im = Image.open(io.BytesIO(png)).convert("RGBA")
     if im.width > width: im = im.resize((width, round(im.height * width / im.width)), Image.LANCZOS)
     im.quantize(64).save(buffer := io.BytesIO(), "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def thumbnail(png_base64: str) -> bytes:
+    import base64
+    return few_colors(base64.b64decode(png_base64), 560)
 
 
 def social_card(title: str, subtitle: str, figure: bytes | None) -> bytes:
@@ -610,18 +614,17 @@ def plot(rows: list[dict], columns: list[str]) -> bytes | None:
     if not floats or len(rows) > 24: return None
     values = [r[c] for r in rows for c in floats if r.get(c)]
     wide = max(values) > 30 * min(values)
-    colors = {c: "C0" if c.startswith(("ours", "prefix")) else f"C{i + 1}" for i, c in enumerate(c for c in floats if c != "ours")}
     with style.context("llm_course.course"):
         if labels:
             names, n = [" · ".join(str(r.get(c, "")) for c in labels) for r in rows], len(floats)
             fig = Figure(figsize=(7, 0.7 + len(rows) * (0.14 + 0.2 * n)), dpi=180)
             ax = fig.subplots()
             for i, c in enumerate(floats):
-                color = colors.get(c, "C0") if n > 1 else ["C0" if name.startswith(("ours", "llm_course")) else "#8b949e" for name in names]
+                color = f"C{i}" if n > 1 else ["C0" if name.startswith(("ours", "llm_course")) else "#8b949e" for name in names]
                 ax.barh([len(rows) - 1 - y - (i - (n - 1) / 2) * 0.8 / n for y in range(len(rows))],
                         [r.get(c) or 0 for r in rows], height=.72 / n, color=color, label=c)
             ax.set_yticks([len(rows) - 1 - y for y in range(len(rows))], names)
-            if wide: ax.set_xscale("log")
+            if wide: ax.set_xscale("log"); ax.xaxis.set_minor_formatter("")
             ax.xaxis.set_major_formatter("{x:g}")
             if n == 1: ax.set(xlabel=floats[0])
             else: ax.legend(loc="lower center", bbox_to_anchor=(.5, 1), ncols=min(n, 4), fontsize=8)
@@ -631,13 +634,13 @@ def plot(rows: list[dict], columns: list[str]) -> bytes | None:
             ax = fig.subplots()
             for c in floats: ax.plot(*zip(*[(r[columns[0]], r[c]) for r in rows if r.get(c) is not None]), marker="o", label=c)
             ax.set(xlabel=columns[0])
-            if wide: ax.set(xscale="log", yscale="log"); ax.yaxis.set_major_formatter("{x:g}")
+            if wide: ax.set(xscale="log", yscale="log"); ax.yaxis.set_major_formatter("{x:g}"); ax.yaxis.set_minor_formatter("")
             else: ax.set(ylim=(0, None))
             ax.set_xticks([r[columns[0]] for r in rows], [str(r[columns[0]]) for r in rows], minor=False); ax.set_xticks([], minor=True)
             ax.legend()
         else: return None
         FigureCanvasAgg(fig).print_png(buffer := io.BytesIO())
-    return buffer.getvalue()
+    return few_colors(buffer.getvalue())
 
 
 # Looking at the site --------------------------------------------------------------------------------------------------
