@@ -584,7 +584,7 @@ def one_benchmark(path: Path, run: dict, put) -> list[str]:
     number = lambda v: f"{v:,.3g}" if isinstance(v, float) and abs(v) < 1000 else f"{v:,.0f}" if isinstance(v, (int, float)) and not isinstance(v, bool) else "" if v is None else str(v).replace("|", "\\|")
     for i, (title, rows) in enumerate(tables.items()):
         columns = list(dict.fromkeys(k for r in rows for k in r))
-        if title: out += [f"#### {title}", ""]
+        if title: out += ["{.table-title}", title, ""]
         if picture := plot(rows, columns):
             name = f"_figures/bench-{path.parent.name}-{path.stem}{i or ''}.png"
             put(name, picture)

@@ -141,6 +141,7 @@ def test_wrong_ids_are_named():
     old = Transformer(Config(50, 32, 2, 4, 64, architecture="gpt2", context=8))
     assert old(torch.zeros(1, 8, dtype=torch.long)).isfinite().all()
     with expect_fail(ValueError, "the model learnt 8"): old(torch.zeros(1, 9, dtype=torch.long))
+    with expect_fail(ValueError, "keep counts tokens from the end"): model.hidden(torch.tensor([[1, 2]]), keep=-1)
 
 
 # nbs/01_transformers/05_model.ipynb #82cd0c9b

@@ -113,8 +113,9 @@ class Transformer(nn.Module):
 
     def hidden(self, ids: Int[Tensor, "b t"], cache=None, positions: Int[Tensor, "*b t"] | None = None, *,
                keep: int = 0) -> Float[Tensor, "b k c"]: # keep: how many tokens from the end are wanted; 0: all
-        "What goes into the last matrix product. Raises `ValueError` for ids that are not in the vocabulary."
+        "What goes into the last matrix product. Raises `ValueError` for ids that are not in the vocabulary, and for a `keep` below 0."
         _check_ids(ids, self.config.vocab_size)
+        if keep < 0: raise ValueError(f"keep counts tokens from the end, so it is 0 (all) or more; got {keep}")
         positions = _positions(ids, cache) if positions is None else positions
         x, rotate = self.embed(ids), None
         if self.positions is None: rotate = _rotation(self, positions)
