@@ -414,6 +414,9 @@ def test_few_rows_give_the_product_and_its_gradient():
                     assert error(y, ref) <= 2 * error(plain, ref) + torch.finfo(dtype).eps
                     ours, theirs = (torch.autograd.grad(f(*typed).sum(), [a for a in typed if a is not None]) for f in (skinny_linear, F.linear))
                     for a, b in zip(ours, theirs): torch.testing.assert_close(a, b)
+    from fastcore.test import expect_fail
+    for dtype in (torch.float32, torch.bfloat16):
+        with expect_fail(ValueError, "takes 4 channels, got a tensor of shape (1, 5)"): skinny_linear(torch.zeros(1, 5, dtype=dtype), torch.zeros(8, 4, dtype=dtype))
 
 
 # nbs/01_transformers/06_cache.ipynb #9b985ed4

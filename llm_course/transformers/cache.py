@@ -418,7 +418,7 @@ class PagedKVCache(BlockTables):
 
     def advance(self, t: int):
         "Count the `t` tokens that every layer has appended."
-        if self._plan[0] != (t, self.version): raise ValueError(f"advance({t}), but {t} tokens were not appended just now: attend() comes first, in every layer")
+        if self._plan[0] != (t, self.version): raise ValueError(f"advance({t}), but the last step did not append {t} tokens: attend() comes first, in every layer")
         self._n = [n + t for n in self._n]; self.version += 1
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #7eb22c6d
@@ -429,8 +429,9 @@ def skinny_linear(
     weight: Float[Tensor, "o c"],
     bias: Float[Tensor, "o"] | None = None,
 ) -> Float[Tensor, "*b o"]:
-    "x @ weightᵀ + bias, as `F.linear` computes it, but for few rows on a CPU with the kernel that reads the weights fastest."
-    rows = x.numel() // x.shape[-1]
+    "x @ weightᵀ + bias, as `F.linear` computes it, but for few rows on a CPU with the kernel that reads the weights fastest. Raises `ValueError` for other than `c` channels."
+    if x.shape[-1:] != weight.shape[1:]: raise ValueError(f"this matrix takes {weight.shape[1]} channels, got a tensor of shape {tuple(x.shape)}; its last number should be {weight.shape[1]}")
+    rows = math.prod(x.shape[:-1])
     if x.device.type != "cpu" or x.dtype != weight.dtype or torch.compiler.is_compiling(): return F.linear(x, weight, bias)
     if x.dtype == torch.float32 and 1 <= rows <= 32:
         n = math.gcd(len(weight), max(2, torch.get_num_threads()))
