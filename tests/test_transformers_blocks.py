@@ -20,7 +20,8 @@ def fold_norm(norm: RMSNorm, linear: nn.Linear) -> nn.Linear:
     new = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
     with torch.no_grad():
         new.weight.copy_(linear.weight * norm.weight)
-        if linear.bias is not None: new.bias.copy_(linear.bias)
+        if linear.bias is not None:
+            new.bias.copy_(linear.bias)
     return new
 
 
@@ -40,7 +41,8 @@ def test_feed_forward_treats_every_token_alone():
     torch.manual_seed(0)
     x = torch.randn(2, 5, 32)
     for layer in (MLP(32, 64), SwiGLU(32, 48)):
-        y = x.clone(); y[:, 3] += 1
+        y = x.clone()
+        y[:, 3] += 1
         changed = (layer(x) != layer(y)).any(-1)
         assert changed[:, 3].all() and changed.sum() == 2
         order = torch.randperm(5)
@@ -52,37 +54,65 @@ def test_feed_forward_layers_equal_transformers():
     from transformers import GPT2Config, LlamaConfig
     from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
     from transformers.models.llama.modeling_llama import LlamaMLP
+
     torch.manual_seed(0)
     x = torch.randn(2, 5, 32)
     theirs, ours = LlamaMLP(LlamaConfig(hidden_size=32, intermediate_size=48)), SwiGLU(32, 48)
-    ours.load_state_dict({"gate_up_proj.weight": torch.cat([theirs.gate_proj.weight, theirs.up_proj.weight]), "down_proj.weight": theirs.down_proj.weight})
+    ours.load_state_dict(
+        {
+            "gate_up_proj.weight": torch.cat([theirs.gate_proj.weight, theirs.up_proj.weight]),
+            "down_proj.weight": theirs.down_proj.weight,
+        }
+    )
     torch.testing.assert_close(ours(x), theirs(x))
-    theirs, ours = GPT2MLP(64, GPT2Config(n_embd=32, resid_pdrop=0.0)), MLP(32, 64, activation="gelu_new")
-    ours.load_state_dict({"up_proj.weight": theirs.c_fc.weight.T, "up_proj.bias": theirs.c_fc.bias, "down_proj.weight": theirs.c_proj.weight.T, "down_proj.bias": theirs.c_proj.bias})
+    theirs, ours = (
+        GPT2MLP(64, GPT2Config(n_embd=32, resid_pdrop=0.0)),
+        MLP(32, 64, activation="gelu_new"),
+    )
+    ours.load_state_dict(
+        {
+            "up_proj.weight": theirs.c_fc.weight.T,
+            "up_proj.bias": theirs.c_fc.bias,
+            "down_proj.weight": theirs.c_proj.weight.T,
+            "down_proj.bias": theirs.c_proj.bias,
+        }
+    )
     torch.testing.assert_close(ours(x), theirs(x))
 
 
 # nbs/01_transformers/04_blocks.ipynb #0ed416f4
 def test_activations_equal_their_formulas():
     from transformers.activations import ACT2FN
+
     x = torch.linspace(-6, 6, 1001, dtype=torch.float64)
-    for name, f in ACTIVATIONS.items(): torch.testing.assert_close(f(x), ACT2FN[name](x))
+    for name, f in ACTIVATIONS.items():
+        torch.testing.assert_close(f(x), ACT2FN[name](x))
     torch.testing.assert_close(ACTIVATIONS["gelu"](x), x * torch.distributions.Normal(0.0, 1.0).cdf(x))
 
 
 # nbs/01_transformers/04_blocks.ipynb #ef45e90b
 def test_norms_are_at_least_as_exact_as_transformers_and_torch():
     from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
     gen = torch.Generator().manual_seed(0)
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        for ours, theirs in ((RMSNorm(576, 1e-5), LlamaRMSNorm(576, 1e-5)), (LayerNorm(576), nn.LayerNorm(576))):
-            ours.to(dtype); ours.weight.data = torch.randn(576, generator=gen).to(dtype)
+        for ours, theirs in (
+            (RMSNorm(576, 1e-5), LlamaRMSNorm(576, 1e-5)),
+            (LayerNorm(576), nn.LayerNorm(576)),
+        ):
+            ours.to(dtype)
+            ours.weight.data = torch.randn(576, generator=gen).to(dtype)
             theirs.to(dtype).load_state_dict(ours.state_dict())
             x = (torch.randn(3, 7, 576, generator=gen) * 500).to(dtype)  # squares that overflow float16
             y, z = ours(x), theirs(x)
             exact = ours.double()(x.double())
             our_error, their_error = (((out - exact).norm() / exact.norm()).item() for out in (y, z))
-            assert y.dtype == x.dtype and our_error <= 1.05 * their_error + 1e-9, (dtype, type(ours), our_error, their_error)
+            assert y.dtype == x.dtype and our_error <= 1.05 * their_error + 1e-9, (
+                dtype,
+                type(ours),
+                our_error,
+                their_error,
+            )
 
 
 # nbs/01_transformers/04_blocks.ipynb #e26ef743
@@ -92,7 +122,9 @@ def test_what_the_norms_ignore():
     torch.testing.assert_close(rms(x * 100), rms(x))
     torch.testing.assert_close(layer(x * 100 + 7), layer(x))
     torch.testing.assert_close(rms(x).square().mean(-1), torch.ones(5).double())
-    torch.testing.assert_close(layer(x), rms(x - x.mean(-1, keepdim=True)))  # LayerNorm is RMSNorm after centring
+    torch.testing.assert_close(
+        layer(x), rms(x - x.mean(-1, keepdim=True))
+    )  # LayerNorm is RMSNorm after centring
 
 
 # nbs/01_transformers/04_blocks.ipynb #fe525d70
@@ -109,7 +141,8 @@ def test_norms_take_inputs_of_another_type_than_their_weights():
 def test_a_block_that_adds_nothing_passes_everything():
     torch.manual_seed(0)
     block = Block(MultiHeadAttention(32, 4), SwiGLU(32, 64), RMSNorm(32), RMSNorm(32))
-    nn.init.zeros_(block.attn.o_proj.weight); nn.init.zeros_(block.ffn.down_proj.weight)
+    nn.init.zeros_(block.attn.o_proj.weight)
+    nn.init.zeros_(block.ffn.down_proj.weight)
     x, g = torch.randn(2, 5, 32, requires_grad=True), torch.randn(2, 5, 32)
     y = block(x)
     assert torch.equal(y, x)
@@ -123,18 +156,33 @@ def test_norms_first_keep_gradients_even_through_depth():
         def forward(self, x, **kwargs):
             x = self.norm1(x + self.attn(x, **kwargs))
             return self.norm2(x + self.ffn(x))
+
+
     class Bare(Block):
-        def forward(self, x, **kwargs): return self.ffn(self.norm2(self.attn(self.norm1(x), **kwargs)))
-    def growth(kind, depth=32): # gradient at the first block over that at the last
+        def forward(self, x, **kwargs):
+            return self.ffn(self.norm2(self.attn(self.norm1(x), **kwargs)))
+
+
+    def growth(kind, depth=32):  # gradient at the first block over that at the last
         gen = torch.manual_seed(0)
-        blocks = nn.ModuleList(kind(MultiHeadAttention(32, 4), SwiGLU(32, 85), RMSNorm(32), RMSNorm(32)) for _ in range(depth))
+        blocks = nn.ModuleList(
+            kind(MultiHeadAttention(32, 4), SwiGLU(32, 85), RMSNorm(32), RMSNorm(32))
+            for _ in range(depth)
+        )
         with torch.no_grad():
-            for p in blocks.parameters(): p.mul_(2 if p.ndim == 2 else 1)
+            for p in blocks.parameters():
+                p.mul_(2 if p.ndim == 2 else 1)
         x = torch.randn(2, 8, 32, generator=gen)
-        for b in blocks: x = b(x)
+        for b in blocks:
+            x = b(x)
         (x * torch.randn(x.shape, generator=gen)).sum().backward()
-        first, last = (torch.stack([p.grad.norm() for p in b.parameters()]).norm().item() for b in (blocks[0], blocks[-1]))
+        first, last = (
+            torch.stack([p.grad.norm() for p in b.parameters()]).norm().item()
+            for b in (blocks[0], blocks[-1])
+        )
         return first / last
+
+
     first, last, bare = growth(Block), growth(Last), growth(Bare)
     assert 0.5 < first < 50 and last > 5 * first and bare > 100 * first, (first, last, bare)
 
@@ -142,15 +190,23 @@ def test_norms_first_keep_gradients_even_through_depth():
 # nbs/01_transformers/04_blocks.ipynb #159c9eb8
 def test_block_errors_say_what_would_fit():
     from fastcore.test import expect_fail
-    with expect_fail(ValueError, "unknown activation 'mish'; known: gelu, gelu_new, gelu_pytorch_tanh, relu, silu"): MLP(8, 16, activation="mish")
+
+    with expect_fail(
+        ValueError, "unknown activation 'mish'; known: gelu, gelu_new, gelu_pytorch_tanh, relu, silu"
+    ):
+        MLP(8, 16, activation="mish")
     for layer in (RMSNorm(8), LayerNorm(8), MLP(8, 16), SwiGLU(8, 16)):
-        with expect_fail(ValueError, f"this {type(layer).__name__} is for 8 channels, got a tensor of shape (2, 9)"): layer(torch.zeros(2, 9))
+        with expect_fail(
+            ValueError, f"this {type(layer).__name__} is for 8 channels, got a tensor of shape (2, 9)"
+        ):
+            layer(torch.zeros(2, 9))
 
 
 # nbs/01_transformers/04_blocks.ipynb #5e3b1feb
 def test_solution_collapse():
     torch.manual_seed(0)
-    mlp = MLP(16, 64, bias=False); mlp.activation = nn.Identity()
+    mlp = MLP(16, 64, bias=False)
+    mlp.activation = nn.Identity()
     x = torch.randn(5, 16)
     torch.testing.assert_close(x @ collapse(mlp).T, mlp(x))
 

@@ -14,6 +14,7 @@ from llm_course.transformers.model import generate, load
 
 lm = load(dtype=torch.float32)
 
+
 def error(out, ref):
     "‖out − ref‖ / ‖ref‖"
     return ((out.double() - ref.double()).norm() / ref.double().norm()).item()
@@ -24,7 +25,14 @@ def cut(ids, *at):
     "`ids` in pieces that end at the given places."
     return [ids[:, i:j] for i, j in zip((0, *at), (*at, ids.shape[1]))]
 
-text = torch.tensor([lm.tokenizer.encode("A cache may change the time, never the answer, whatever was read before and however it was cut.")[:20]])
+
+text = torch.tensor(
+    [
+        lm.tokenizer.encode(
+            "A cache may change the time, never the answer, whatever was read before and however it was cut."
+        )[:20]
+    ]
+)
 
 
 # nbs/01_transformers/06_cache.ipynb #45eb70f7
@@ -32,9 +40,11 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 quick = hypothesis_settings(max_examples=30, deadline=None, derandomize=True, database=None)
 
+
 def random_qkv(t, b=1, h=4, hk=2, d=8, seed=0):
     gen = torch.Generator().manual_seed(seed)
     return tuple(torch.randn(b, n, t, d, generator=gen) for n in (h, hk, hk))
+
 
 def play(cache, steps, b, window=None):
     "The largest error of `cache` against plain attention over each row alone. A step appends tokens, then crops rows by some."
@@ -45,8 +55,19 @@ def play(cache, steps, b, window=None):
         out = cache.attend(0, q, k, v, window=window)
         cache.advance(t)
         for i in range(b):
-            past[i] = [torch.cat([old, new[i:i + 1]], 2) for old, new in zip(past[i], (k, v))]
-            worst = max(worst, error(out[i:i + 1], attention(q[i:i + 1].double(), *(x.double() for x in past[i]), causal=True, window=window)))
+            past[i] = [torch.cat([old, new[i : i + 1]], 2) for old, new in zip(past[i], (k, v))]
+            worst = max(
+                worst,
+                error(
+                    out[i : i + 1],
+                    attention(
+                        q[i : i + 1].double(),
+                        *(x.double() for x in past[i]),
+                        causal=True,
+                        window=window,
+                    ),
+                ),
+            )
             keep = max(0, past[i][0].shape[2] - crops[i])
             past[i] = [x[:, :, :keep] for x in past[i]]
         cache.crop([p[0].shape[2] for p in past])
@@ -54,14 +75,27 @@ def play(cache, steps, b, window=None):
 
 
 # nbs/01_transformers/06_cache.ipynb #ccf696f5
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
 
 class PagedMachine(RuleBasedStateMachine):
     "A `PagedKVCache` beside a naive copy: for each row a list of tokens, each a key and a value."
+
     def __init__(self):
         super().__init__()
         self.store = KVPool(14, 3)
-        self.cache, self.rows, self.held, self.seed = PagedKVCache(self.store, 1), [[]], [], 0  # held: (blocks, tokens) of the second holder
+        self.cache, self.rows, self.held, self.seed = (
+            PagedKVCache(self.store, 1),
+            [[]],
+            [],
+            0,
+        )  # held: (blocks, tokens) of the second holder
 
     def new_tokens(self, t):
         self.seed += 1
@@ -69,18 +103,29 @@ class PagedMachine(RuleBasedStateMachine):
 
     @rule(t=st.integers(1, 5), finish=st.booleans())
     def append(self, t, finish):
-        if not self.rows: return
-        (q, k, v), before = self.new_tokens(t), (list(self.store.blocks.refs), self.cache.block_table.tolist())
-        try: out = self.cache.attend(0, q, k, v)
-        except PoolExhausted:
-            assert before == (self.store.blocks.refs, self.cache.block_table.tolist())  # nothing has changed
+        if not self.rows:
             return
-        if not finish: return  # an error in a later layer: the step never happened
+        (q, k, v), before = (
+            self.new_tokens(t),
+            (list(self.store.blocks.refs), self.cache.block_table.tolist()),
+        )
+        try:
+            out = self.cache.attend(0, q, k, v)
+        except PoolExhausted:
+            assert before == (
+                self.store.blocks.refs,
+                self.cache.block_table.tolist(),
+            )  # nothing has changed
+            return
+        if not finish:
+            return  # an error in a later layer: the step never happened
         self.cache.advance(t)
         for i, row in enumerate(self.rows):
             row += [(k[i, :, j], v[i, :, j]) for j in range(t)]
             keys, values = (torch.stack(x, 1)[None] for x in zip(*row))
-            torch.testing.assert_close(out[i:i + 1], attention(q[i:i + 1], keys, values, causal=True))
+            torch.testing.assert_close(
+                out[i : i + 1], attention(q[i : i + 1], keys, values, causal=True)
+            )
 
     @rule(data=st.data())
     def crop(self, data):
@@ -97,19 +142,24 @@ class PagedMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def select(self, data):
-        chosen = data.draw(st.lists(st.integers(0, len(self.rows) - 1), max_size=4)) if self.rows else []
+        chosen = (
+            data.draw(st.lists(st.integers(0, len(self.rows) - 1), max_size=4)) if self.rows else []
+        )
         self.cache.select(chosen)
         self.rows = [list(self.rows[i]) for i in chosen]
 
     @rule()
     def add(self):
-        if len(self.rows) < 4: self.cache.add(); self.rows.append([])
+        if len(self.rows) < 4:
+            self.cache.add()
+            self.rows.append([])
 
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
     def free(self, data):
         i = data.draw(st.integers(0, len(self.rows) - 1))
-        self.cache.free(i); self.rows[i] = []
+        self.cache.free(i)
+        self.rows[i] = []
 
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
@@ -123,29 +173,41 @@ class PagedMachine(RuleBasedStateMachine):
     def adopt(self):
         blocks, tokens = self.held[-1]
         (i,) = self.cache.add()
-        self.cache.adopt(i, blocks, len(tokens)); self.rows.append(list(tokens))
+        self.cache.adopt(i, blocks, len(tokens))
+        self.rows.append(list(tokens))
 
     @precondition(lambda self: self.held)
     @rule()
-    def evict(self): self.store.blocks.decref(self.held.pop(0)[0])
+    def evict(self):
+        self.store.blocks.decref(self.held.pop(0)[0])
 
     @invariant()
     def nothing_is_leaked_or_freed_twice(self):
-        users = [b for row in self.cache.block_table.tolist() for b in row if b >= 0] + [b for blocks, _ in self.held for b in blocks]
+        users = [b for row in self.cache.block_table.tolist() for b in row if b >= 0] + [
+            b for blocks, _ in self.held for b in blocks
+        ]
         pool = self.store.blocks
-        assert pool.refs == [users.count(b) for b in range(pool.n_blocks)] and pool.n_free == pool.refs.count(0)
+        assert pool.refs == [
+            users.count(b) for b in range(pool.n_blocks)
+        ] and pool.n_free == pool.refs.count(0)
 
     @invariant()
     def contents_are_those_of_the_copy(self):
         assert self.cache.lengths.tolist() == [len(row) for row in self.rows]
-        for blocks, tokens in [(self.cache.blocks(i), row) for i, row in enumerate(self.rows)] + self.held:
-            if not tokens: continue
+        for blocks, tokens in [
+            (self.cache.blocks(i), row) for i, row in enumerate(self.rows)
+        ] + self.held:
+            if not tokens:
+                continue
             for pool, x in zip((self.store.k(0), self.store.v(0)), zip(*tokens)):
-                assert torch.equal(torch.cat([pool[b] for b in blocks], 1)[:, :len(tokens)], torch.stack(x, 1))
+                assert torch.equal(
+                    torch.cat([pool[b] for b in blocks], 1)[:, : len(tokens)], torch.stack(x, 1)
+                )
 
     def teardown(self):
         del self.cache
-        for blocks, _ in self.held: self.store.blocks.decref(blocks)
+        for blocks, _ in self.held:
+            self.store.blocks.decref(blocks)
         assert self.store.blocks.n_free == self.store.blocks.n_blocks
 
 
@@ -157,7 +219,7 @@ def tokens_that_fit(n_bytes, n_layers, n_kv_heads, head_dim, bytes_each=2):
 # nbs/01_transformers/06_cache.ipynb #fb6a9a6a
 def outdated(blocks, n, window, block_size):
     first_seen = max(0, n + 1 - window)  # by the next token, which stands at position n
-    return blocks[:first_seen // block_size]
+    return blocks[: first_seen // block_size]
 
 
 # nbs/01_transformers/06_cache.ipynb #f4ed4a8b
@@ -190,11 +252,19 @@ def test_cached_logits_equal_uncached_at_every_step():
 
 # nbs/01_transformers/06_cache.ipynb #096496ef
 def test_any_lengths_crops_and_windows_equal_plain_attention():
-    steps = st.lists(st.tuples(st.integers(1, 6), st.lists(st.integers(0, 3), min_size=3, max_size=3)), min_size=1, max_size=8)
+    steps = st.lists(
+        st.tuples(st.integers(1, 6), st.lists(st.integers(0, 3), min_size=3, max_size=3)),
+        min_size=1,
+        max_size=8,
+    )
+
 
     @quick
     @given(steps, st.sampled_from([None, 1, 3]), st.integers(1, 9))
-    def check(steps, window, block): assert play(KVCache(3, block=block), steps, 3, window) < 1e-6
+    def check(steps, window, block):
+        assert play(KVCache(3, block=block), steps, 3, window) < 1e-6
+
+
     check()
 
 
@@ -202,33 +272,46 @@ def test_any_lengths_crops_and_windows_equal_plain_attention():
 def test_a_row_in_a_batch_is_the_row_alone():
     q, k, v = random_qkv(9, b=3)
     batch = KVCache(3)
-    batch.attend(0, q, k, v); batch.advance(9); batch.crop([9, 4, 6])
+    batch.attend(0, q, k, v)
+    batch.advance(9)
+    batch.crop([9, 4, 6])
     out = batch.attend(0, *(x[:, :, :1] for x in (q, k, v)))
     for i, n in enumerate([9, 4, 6]):
-        alone, row = KVCache(), [x[i:i + 1] for x in (q, k, v)]
-        alone.attend(0, *(x[:, :, :n] for x in row)); alone.advance(n)
-        torch.testing.assert_close(out[i:i + 1], alone.attend(0, *(x[:, :, :1] for x in row)))
+        alone, row = KVCache(), [x[i : i + 1] for x in (q, k, v)]
+        alone.attend(0, *(x[:, :, :n] for x in row))
+        alone.advance(n)
+        torch.testing.assert_close(out[i : i + 1], alone.attend(0, *(x[:, :, :1] for x in row)))
 
 
 # nbs/01_transformers/06_cache.ipynb #5187f5a8
 def test_selected_rows_go_on_as_before_and_copies_go_their_own_way():
     q, k, v = random_qkv(5, b=3)
     cache = KVCache(3)
-    cache.attend(0, q, k, v); cache.advance(5); cache.crop([5, 2, 3])
+    cache.attend(0, q, k, v)
+    cache.advance(5)
+    cache.crop([5, 2, 3])
     cache.select([2, 0, 2])
     assert cache.lengths.tolist() == [3, 5, 3]
     q2, k2, v2 = random_qkv(2, b=3, seed=1)
     out = cache.attend(0, q2, k2, v2)
     for new, (old, n) in enumerate([(2, 3), (0, 5), (2, 3)]):
-        keys, values = (torch.cat([x[old:old + 1, :, :n], y[new:new + 1]], 2) for x, y in ((k, k2), (v, v2)))
-        torch.testing.assert_close(out[new:new + 1], attention(q2[new:new + 1], keys, values, causal=True))
+        keys, values = (
+            torch.cat([x[old : old + 1, :, :n], y[new : new + 1]], 2) for x, y in ((k, k2), (v, v2))
+        )
+        torch.testing.assert_close(
+            out[new : new + 1], attention(q2[new : new + 1], keys, values, causal=True)
+        )
 
 
 # nbs/01_transformers/06_cache.ipynb #cbc7f103
 def test_what_inference_mode_filled_can_be_used_outside():
     cache = KVCache()
-    with torch.inference_mode(): cache.attend(0, *random_qkv(3)); cache.advance(3)
-    with torch.no_grad(): out = cache.attend(0, *random_qkv(2)); cache.advance(2)
+    with torch.inference_mode():
+        cache.attend(0, *random_qkv(3))
+        cache.advance(3)
+    with torch.no_grad():
+        out = cache.attend(0, *random_qkv(2))
+        cache.advance(2)
     cache.select([0, 0])
     assert out.isfinite().all() and cache.lengths.tolist() == [5, 5]
 
@@ -236,13 +319,20 @@ def test_what_inference_mode_filled_can_be_used_outside():
 # nbs/01_transformers/06_cache.ipynb #323c2d0c
 def test_input_that_does_not_fit_is_refused_and_changes_nothing():
     from fastcore.test import expect_fail
+
     cache, (q, k, v) = KVCache(2), random_qkv(3, b=2)
-    cache.attend(0, q, k, v); cache.advance(3)
-    with expect_fail(ValueError, "must agree"): cache.attend(0, q, k, v[:, :, :2])
-    with expect_fail(ValueError, "heads of 4"): cache.attend(0, q[..., :4], k[..., :4], v[..., :4])
-    with expect_fail(ValueError, "the cache is on cpu, the input on meta"): cache.attend(0, q.to("meta"), k.to("meta"), v.to("meta"))
-    with expect_fail(ValueError, "3 lengths for 2"): cache.crop([1, 1, 1])
-    with expect_fail(ValueError, "no sequence 2"): cache.select([0, 2])
+    cache.attend(0, q, k, v)
+    cache.advance(3)
+    with expect_fail(ValueError, "must agree"):
+        cache.attend(0, q, k, v[:, :, :2])
+    with expect_fail(ValueError, "heads of 4"):
+        cache.attend(0, q[..., :4], k[..., :4], v[..., :4])
+    with expect_fail(ValueError, "the cache is on cpu, the input on meta"):
+        cache.attend(0, q.to("meta"), k.to("meta"), v.to("meta"))
+    with expect_fail(ValueError, "3 lengths for 2"):
+        cache.crop([1, 1, 1])
+    with expect_fail(ValueError, "no sequence 2"):
+        cache.select([0, 2])
     assert cache.lengths.tolist() == [3, 3]
 
 
@@ -250,8 +340,10 @@ def test_input_that_does_not_fit_is_refused_and_changes_nothing():
 def test_generate_runs_each_token_once():
     seen = []
     hook = lm.model.layers[0].register_forward_pre_hook(lambda m, args: seen.append(args[0].shape[1]))
-    try: new = list(generate(lm.model, text[0, :6], 5))
-    finally: hook.remove()
+    try:
+        new = list(generate(lm.model, text[0, :6], 5))
+    finally:
+        hook.remove()
     assert seen == [6, 1, 1, 1, 1] and len(new) == 5
 
 
@@ -269,7 +361,12 @@ def test_a_batch_answers_as_each_prompt_alone():
     alone = [list(generate(lm.model, p, 6)) for p in prompts]
     assert generate_batch(lm.model, prompts, 6) == alone
     stop = {alone[0][2], alone[1][4]}  # at least two of them end early
-    def until(new): return next((new[:i + 1] for i, token in enumerate(new) if token in stop), new)
+
+
+    def until(new):
+        return next((new[: i + 1] for i, token in enumerate(new) if token in stop), new)
+
+
     assert generate_batch(lm.model, prompts, 6, stop_ids=stop) == [until(new) for new in alone]
 
 
@@ -278,7 +375,7 @@ def test_quantizing_is_off_by_at_most_half_a_scale():
     (_, k, _), zero = random_qkv(50), torch.zeros(2, 8)
     x, scale = quantize_kv(k)
     assert x.dtype == torch.int8 and x.abs().amax(-1).eq(127).all()
-    assert ((dequantize_kv(x, scale) - k).abs() <= scale * .5001).all()
+    assert ((dequantize_kv(x, scale) - k).abs() <= scale * 0.5001).all()
     assert torch.equal(dequantize_kv(*quantize_kv(zero)), zero)
     torch.testing.assert_close(quantize_kv(k * 1000)[0], x)  # large or small, the integers are the same
 
@@ -286,10 +383,19 @@ def test_quantizing_is_off_by_at_most_half_a_scale():
 # nbs/01_transformers/06_cache.ipynb #072da0bb
 def test_a_pool_refuses_what_would_break_it_and_changes_nothing():
     from fastcore.test import expect_fail
+
     pool = BlockPool(3)
     a, b = pool.alloc(2)
-    for bad in (lambda: pool.decref([a, a]), lambda: pool.incref([a, 2]), lambda: pool.decref([a, 3]), lambda: pool.incref([-1]), lambda: pool.alloc(2), lambda: BlockPool(0)):
-        with expect_fail(ValueError): bad()
+    for bad in (
+        lambda: pool.decref([a, a]),
+        lambda: pool.incref([a, 2]),
+        lambda: pool.decref([a, 3]),
+        lambda: pool.incref([-1]),
+        lambda: pool.alloc(2),
+        lambda: BlockPool(0),
+    ):
+        with expect_fail(ValueError):
+            bad()
         assert pool.refs == [1, 1, 0] and pool.n_free == 1
     pool.reclaim = lambda n: pool.decref([a])
     assert pool.alloc(2) == [a, 2] and pool.n_free == 0
@@ -298,59 +404,114 @@ def test_a_pool_refuses_what_would_break_it_and_changes_nothing():
 # nbs/01_transformers/06_cache.ipynb #6e3a927e
 def test_paged_equals_contiguous_for_any_block_table():
     @quick
-    @given(st.integers(1, 5), st.lists(st.integers(1, 17), min_size=1, max_size=3), st.sampled_from([None, 1, 4]), st.integers(1, 3), st.randoms(use_true_random=False))
+    @given(
+        st.integers(1, 5),
+        st.lists(st.integers(1, 17), min_size=1, max_size=3),
+        st.sampled_from([None, 1, 4]),
+        st.integers(1, 3),
+        st.randoms(use_true_random=False),
+    )
     def check(size, lengths, window, t, random):
-        t, pools, blocks = min(t, *lengths), torch.full((2, 60, 2, size, 8), torch.nan), random.sample(range(60), 60)
+        t, pools, blocks = (
+            min(t, *lengths),
+            torch.full((2, 60, 2, size, 8), torch.nan),
+            random.sample(range(60), 60),
+        )
         table, rows = torch.full((len(lengths), 17), -1, dtype=torch.int32), []
         for i, n in enumerate(lengths):
             mine = [blocks.pop() for _ in range(-(-n // size))]
-            table[i, :len(mine)] = torch.tensor(mine)
+            table[i, : len(mine)] = torch.tensor(mine)
             q, k, v = random_qkv(n, seed=i)
             slots = torch.tensor([mine[j // size] * size + j % size for j in range(n)])
             append_paged_kv(*pools, k[0].transpose(0, 1), v[0].transpose(0, 1), slots)
-            rows.append((q[:, :, -t:], attention(q[:, :, -t:].double(), k.double(), v.double(), causal=True, window=window)))
-        out = paged_attention(torch.cat([q for q, _ in rows]), *pools, table, torch.tensor(lengths), window=window)
+            rows.append(
+                (
+                    q[:, :, -t:],
+                    attention(
+                        q[:, :, -t:].double(), k.double(), v.double(), causal=True, window=window
+                    ),
+                )
+            )
+        out = paged_attention(
+            torch.cat([q for q, _ in rows]), *pools, table, torch.tensor(lengths), window=window
+        )
         assert error(out, torch.cat([ref for _, ref in rows])) < 1e-6  # and no nan of an unused slot
+
+
     check()
 
 
 # nbs/01_transformers/06_cache.ipynb #06753982
 def test_a_slot_of_minus_one_is_skipped_and_a_wrong_one_refused():
     from fastcore.test import expect_fail
+
     pools, (_, k, v) = torch.zeros(2, 3, 2, 4, 8), random_qkv(3)
     k, v = k[0].transpose(0, 1), v[0].transpose(0, 1)
     append_paged_kv(*pools, k, v, torch.tensor([5, -1, 2]))
-    assert torch.equal(pools[0][1, :, 1], k[0]) and torch.equal(pools[1][0, :, 2], v[2]) and pools[0].ne(0).sum() == 2 * 2 * 8
+    assert (
+        torch.equal(pools[0][1, :, 1], k[0])
+        and torch.equal(pools[1][0, :, 2], v[2])
+        and pools[0].ne(0).sum() == 2 * 2 * 8
+    )
     before = pools.clone()
     for slots in ([0, 1, 12], [0, -2, 1]):
-        with expect_fail(ValueError, "3 blocks of 4 have 0 to 11"): append_paged_kv(*pools, k, v, torch.tensor(slots))
-    with expect_fail(ValueError, "give as many of each"): append_paged_kv(*pools, k, v, torch.tensor([0, 1]))
-    with expect_fail(ValueError, "was given torch.float64"): append_paged_kv(*pools, k.double(), v.double(), torch.tensor([0, 1, 2]))
-    with expect_fail(ValueError, "and was given 2 of 4"): append_paged_kv(*pools, k[..., :4], v[..., :4], torch.tensor([0, 1, 2]))
+        with expect_fail(ValueError, "3 blocks of 4 have 0 to 11"):
+            append_paged_kv(*pools, k, v, torch.tensor(slots))
+    with expect_fail(ValueError, "give as many of each"):
+        append_paged_kv(*pools, k, v, torch.tensor([0, 1]))
+    with expect_fail(ValueError, "was given torch.float64"):
+        append_paged_kv(*pools, k.double(), v.double(), torch.tensor([0, 1, 2]))
+    with expect_fail(ValueError, "and was given 2 of 4"):
+        append_paged_kv(*pools, k[..., :4], v[..., :4], torch.tensor([0, 1, 2]))
     assert torch.equal(pools, before)
 
 
 # nbs/01_transformers/06_cache.ipynb #d634f659
 def test_a_table_that_points_outside_the_pool_is_refused():
     from fastcore.test import expect_fail
+
     pools, (q, _, _) = torch.zeros(2, 3, 2, 4, 8), random_qkv(1)
-    def attend(table, n): return paged_attention(q, *pools, torch.tensor([table], dtype=torch.int32), torch.tensor([n]))
+
+
+    def attend(table, n):
+        return paged_attention(q, *pools, torch.tensor([table], dtype=torch.int32), torch.tensor([n]))
+
+
     assert attend([2, -1], 4).shape == q.shape  # what lies past the length is not looked at
-    with expect_fail(ValueError, "points outside the pool of 3 blocks"): attend([2, 3], 5)
-    with expect_fail(ValueError, "points outside the pool of 3 blocks"): attend([2, -1], 5)
-    with expect_fail(ValueError, "has 9 tokens, its table only 2 blocks of 4"): attend([0, 1], 9)
-    with expect_fail(ValueError, "0 tokens and 1 queries"): attend([0, 1], 0)
+    with expect_fail(ValueError, "points outside the pool of 3 blocks"):
+        attend([2, 3], 5)
+    with expect_fail(ValueError, "points outside the pool of 3 blocks"):
+        attend([2, -1], 5)
+    with expect_fail(ValueError, "has 9 tokens, its table only 2 blocks of 4"):
+        attend([0, 1], 9)
+    with expect_fail(ValueError, "0 tokens and 1 queries"):
+        attend([0, 1], 0)
 
 
 # nbs/01_transformers/06_cache.ipynb #d52485ad
 def test_paged_plays_as_plain_attention_does():
-    steps = st.lists(st.tuples(st.integers(1, 6), st.lists(st.integers(0, 3), min_size=3, max_size=3)), min_size=1, max_size=8)
+    steps = st.lists(
+        st.tuples(st.integers(1, 6), st.lists(st.integers(0, 3), min_size=3, max_size=3)),
+        min_size=1,
+        max_size=8,
+    )
+
 
     @quick
     @given(steps, st.sampled_from([None, 1, 3]), st.integers(1, 5))
-    def check(steps, window, size): assert play(PagedKVCache(KVPool(150, size), 3), steps, 3, window) < 1e-6
+    def check(steps, window, size):
+        assert play(PagedKVCache(KVPool(150, size), 3), steps, 3, window) < 1e-6
+
+
     check()
-    assert play(PagedKVCache(KVPool(150, 4, int8=True), 3), [(5, [0, 1, 2]), (1, [0, 0, 0]), (3, [1, 1, 1])], 3) < .02
+    assert (
+        play(
+            PagedKVCache(KVPool(150, 4, int8=True), 3),
+            [(5, [0, 1, 2]), (1, [0, 0, 0]), (3, [1, 1, 1])],
+            3,
+        )
+        < 0.02
+    )
 
 
 # nbs/01_transformers/06_cache.ipynb #f43ae548
@@ -361,20 +522,28 @@ def test_the_model_does_not_notice_blocks():
     assert error(logits, ref) < 1e-5 and torch.equal(logits.argmax(-1), ref.argmax(-1))
     prompts = [text[0, :n].tolist() for n in (3, 9, 5)]
     store = KVPool(40, 4)
-    assert generate_batch(lm.model, prompts, 6, cache=PagedKVCache(store, 3)) == generate_batch(lm.model, prompts, 6)
+    assert generate_batch(lm.model, prompts, 6, cache=PagedKVCache(store, 3)) == generate_batch(
+        lm.model, prompts, 6
+    )
     assert store.blocks.n_free == 40  # the cache is gone, and its blocks are free
 
 
 # nbs/01_transformers/06_cache.ipynb #4baace5b
 def test_any_order_of_appends_crops_forks_and_evictions():
-    run_state_machine_as_test(PagedMachine, settings=hypothesis_settings(max_examples=60, stateful_step_count=25, deadline=None, derandomize=True, database=None))
+    run_state_machine_as_test(
+        PagedMachine,
+        settings=hypothesis_settings(
+            max_examples=60, stateful_step_count=25, deadline=None, derandomize=True, database=None
+        ),
+    )
 
 
 # nbs/01_transformers/06_cache.ipynb #ec6f8d79
 def test_a_dropped_cache_gives_its_blocks_back():
     store = KVPool(10, 2)
     a, b = PagedKVCache(store, 2), PagedKVCache(store)
-    a.attend(0, *random_qkv(3, b=2)); a.advance(3)
+    a.attend(0, *random_qkv(3, b=2))
+    a.advance(3)
     b.adopt(0, a.blocks(1), 3)
     assert store.blocks.n_free == 6
     del a
@@ -391,11 +560,17 @@ def test_gpu_kernels_equal_the_plain_version():
         for device in ("cpu", "cuda"):
             store = KVPool(64, 16, device=device)
             cache = PagedKVCache(store, 3)
-            step = lambda t, seed: cache.attend(0, *(x.to(device, dtype) for x in random_qkv(t, 3, h=8, d=64, seed=seed)))
-            step(70, 0); cache.advance(70); cache.crop([70, 3, 40])
-            outs.append([step(1, 1).cpu()]); cache.advance(1)
+            step = lambda t, seed: cache.attend(
+                0, *(x.to(device, dtype) for x in random_qkv(t, 3, h=8, d=64, seed=seed))
+            )
+            step(70, 0)
+            cache.advance(70)
+            cache.crop([70, 3, 40])
+            outs.append([step(1, 1).cpu()])
+            cache.advance(1)
             outs[-1].append(step(5, 2).cpu())
-        for plain, fast in zip(*outs): assert error(fast, plain) < bound
+        for plain, fast in zip(*outs):
+            assert error(fast, plain) < bound
 
 
 # nbs/01_transformers/06_cache.ipynb #90813845
@@ -410,26 +585,37 @@ def test_few_rows_give_the_product_and_its_gradient():
                     typed = [None if a is None else a.to(dtype).requires_grad_() for a in (x, w, bias)]
                     y, plain = torch.no_grad()(skinny_linear)(*typed), F.linear(*typed)
                     assert y.shape == plain.shape and y.dtype == dtype and y.is_contiguous()
-                    if not y.numel(): continue
+                    if not y.numel():
+                        continue
                     assert error(y, ref) <= 2 * error(plain, ref) + torch.finfo(dtype).eps
-                    ours, theirs = (torch.autograd.grad(f(*typed).sum(), [a for a in typed if a is not None]) for f in (skinny_linear, F.linear))
-                    for a, b in zip(ours, theirs): torch.testing.assert_close(a, b)
+                    ours, theirs = (
+                        torch.autograd.grad(f(*typed).sum(), [a for a in typed if a is not None])
+                        for f in (skinny_linear, F.linear)
+                    )
+                    for a, b in zip(ours, theirs):
+                        torch.testing.assert_close(a, b)
     from fastcore.test import expect_fail
+
     for dtype in (torch.float32, torch.bfloat16):
-        with expect_fail(ValueError, "takes 4 channels, got a tensor of shape (1, 5)"): skinny_linear(torch.zeros(1, 5, dtype=dtype), torch.zeros(8, 4, dtype=dtype))
+        with expect_fail(ValueError, "takes 4 channels, got a tensor of shape (1, 5)"):
+            skinny_linear(torch.zeros(1, 5, dtype=dtype), torch.zeros(8, 4, dtype=dtype))
 
 
 # nbs/01_transformers/06_cache.ipynb #9b985ed4
 def test_onednns_switch_is_left_as_it_was_by_many_threads():
     from concurrent.futures import ThreadPoolExecutor
+
     x, w = torch.randn(1, 512).bfloat16(), torch.randn(512, 512).bfloat16()
     for on in (True, False):
         torch.backends.mkldnn.enabled = on
         try:
-            with ThreadPoolExecutor(4) as pool: outs = list(pool.map(lambda n: skinny_linear(x.expand(n, -1), w), [1, 2] * 100))
+            with ThreadPoolExecutor(4) as pool:
+                outs = list(pool.map(lambda n: skinny_linear(x.expand(n, -1), w), [1, 2] * 100))
             assert torch.backends.mkldnn.enabled == on
-        finally: torch.backends.mkldnn.enabled = True
-        for y in outs[::2]: assert torch.equal(y, outs[0])  # one row always gets the same kernel
+        finally:
+            torch.backends.mkldnn.enabled = True
+        for y in outs[::2]:
+            assert torch.equal(y, outs[0])  # one row always gets the same kernel
 
 
 # nbs/01_transformers/06_cache.ipynb #f45ecaa7
@@ -439,20 +625,38 @@ def test_solution_tokens_that_fit():
 
 # nbs/01_transformers/06_cache.ipynb #a51210ca
 def test_solution_outdated():
-    assert outdated([7, 3, 5], n=10, window=4, block_size=4) == [7] and outdated([7, 3, 5], n=10, window=11, block_size=4) == []
+    assert (
+        outdated([7, 3, 5], n=10, window=4, block_size=4) == [7]
+        and outdated([7, 3, 5], n=10, window=11, block_size=4) == []
+    )
     store = KVPool(3, 4)
     cache = PagedKVCache(store)
-    cache.attend(0, *random_qkv(10)); cache.advance(10)
-    for b in outdated(cache.blocks(0), 10, 4, 4): store.k(0)[b], store.v(0)[b] = 1e4, 1e4  # whatever happens to them
+    cache.attend(0, *random_qkv(10))
+    cache.advance(10)
+    for b in outdated(cache.blocks(0), 10, 4, 4):
+        store.k(0)[b], store.v(0)[b] = 1e4, 1e4  # whatever happens to them
     q, k, v = random_qkv(1, seed=1)
     _, k0, v0 = random_qkv(10)
-    torch.testing.assert_close(cache.attend(0, q, k, v, window=4), attention(q, torch.cat([k0, k], 2), torch.cat([v0, v], 2), causal=True, window=4))
+    torch.testing.assert_close(
+        cache.attend(0, q, k, v, window=4),
+        attention(q, torch.cat([k0, k], 2), torch.cat([v0, v], 2), causal=True, window=4),
+    )
 
 
 # nbs/01_transformers/06_cache.ipynb #b36a0c9e
 def test_solution_beam_search():
     prompt = text[0, :6].tolist()
-    with torch.inference_mode(): logp = lambda new: lm.model(torch.tensor([prompt + new]))[0, 5:-1].log_softmax(-1).gather(1, torch.tensor(new)[:, None]).sum().item()
+    with torch.inference_mode():
+        logp = lambda new: (
+            lm.model(torch.tensor([prompt + new]))[0, 5:-1]
+            .log_softmax(-1)
+            .gather(1, torch.tensor(new)[:, None])
+            .sum()
+            .item()
+        )
     greedy_ids, (ids, score) = list(generate(lm.model, prompt, 4)), beam_search(lm.model, prompt, 4, 3)
     assert beam_search(lm.model, prompt, 4, 1)[0] == greedy_ids
-    with torch.inference_mode(): assert abs(logp(ids) - score) < 1e-3 and score >= logp(greedy_ids) - 1e-3  # true here; beam search doesn't promise it
+    with torch.inference_mode():
+        assert (
+            abs(logp(ids) - score) < 1e-3 and score >= logp(greedy_ids) - 1e-3
+        )  # true here; beam search doesn't promise it

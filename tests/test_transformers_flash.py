@@ -11,18 +11,31 @@ from llm_course.transformers.flash import (TiledAttention, flash_attention, key_
 # nbs/01_transformers/07_flash.ipynb #2be9040a
 def online_attention(q, k, v, piece):
     "Attention over pieces of the keys, one after the other."
-    top, total, acc = q.new_full(q.shape[:-1], -torch.inf), q.new_zeros(q.shape[:-1]), torch.zeros_like(q)
+    top, total, acc = (
+        q.new_full(q.shape[:-1], -torch.inf),
+        q.new_zeros(q.shape[:-1]),
+        torch.zeros_like(q),
+    )
     for j in range(0, k.shape[2], piece):
-        s = q @ k[:, :, j:j + piece].mT * q.shape[-1] ** -0.5
+        s = q @ k[:, :, j : j + piece].mT * q.shape[-1] ** -0.5
         new = torch.maximum(top, s.amax(-1))
         shrink, e = (top - new).exp(), (s - new[..., None]).exp()
-        total, acc, top = total * shrink + e.sum(-1), acc * shrink[..., None] + e @ v[:, :, j:j + piece], new
+        total, acc, top = (
+            total * shrink + e.sum(-1),
+            acc * shrink[..., None] + e @ v[:, :, j : j + piece],
+            new,
+        )
     return acc / total[..., None]
+
 
 def random_qkv(t_q=40, t_k=40, h=4, hk=2, d=16, b=2, seed=0, dtype=torch.float32, device="cpu"):
     "Queries, keys, values, and a gradient to send back."
     gen = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(b, n, t, d, generator=gen, dtype=torch.float64).to(device, dtype) for n, t in ((h, t_q), (hk, t_k), (hk, t_k), (h, t_q)))
+    return tuple(
+        torch.randn(b, n, t, d, generator=gen, dtype=torch.float64).to(device, dtype)
+        for n, t in ((h, t_q), (hk, t_k), (hk, t_k), (h, t_q))
+    )
+
 
 def with_grads(f, q, k, v, g):
     "Output and gradients of `f(q, k, v)`, when `g` comes back."
@@ -30,19 +43,30 @@ def with_grads(f, q, k, v, g):
     out = f(q, k, v)
     return out.detach(), *torch.autograd.grad(out, (q, k, v), g)
 
+
 def exact(q, k, v, g, causal=False, window=None, scale=None):
     "Output and gradients in float64, the plain way."
+
     def plain(q, k, v):
         k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
         s = q @ k.mT * (q.shape[-1] ** -0.5 if scale is None else scale)
-        if causal: s = s.masked_fill(~causal_mask(s.shape[2], s.shape[3], window=window, device=s.device), -torch.inf)
+        if causal:
+            s = s.masked_fill(
+                ~causal_mask(s.shape[2], s.shape[3], window=window, device=s.device), -torch.inf
+            )
         return s.softmax(-1).nan_to_num(0.0) @ v
+
     return with_grads(plain, *(x.double() for x in (q, k, v, g)))
+
 
 def errors(found, ref):
     "‖x − ref‖ / ‖ref‖ of each. Where the reference is zero (one key: its weight is 1, come what may), the norm of n tens stands in for it."
-    sizes = [r.norm() if r.norm() > 1e-6 * r.numel() ** .5 else 10 * r.numel() ** .5 for r in ref]
-    return [((x.double() - r).norm() / size).item() for x, r, size in zip(found, ref, sizes) if r.numel()]
+    sizes = [r.norm() if r.norm() > 1e-6 * r.numel() ** 0.5 else 10 * r.numel() ** 0.5 for r in ref]
+    return [
+        ((x.double() - r).norm() / size).item()
+        for x, r, size in zip(found, ref, sizes)
+        if r.numel()
+    ]
 
 
 # nbs/01_transformers/07_flash.ipynb #46b1a526
@@ -50,16 +74,38 @@ def scattered(lengths, h=4, hk=2, d=16, t=1, size=4, seed=0, dtype=torch.float32
     "Queries, a pool full of nan, tables of blocks in random order, lengths, and what to append where."
     gen = torch.Generator().manual_seed(seed)
     m = -(-max(lengths) // size)
-    table = torch.randperm(len(lengths) * m + 3, generator=gen)[:len(lengths) * m].view(-1, m)
+    table = torch.randperm(len(lengths) * m + 3, generator=gen)[: len(lengths) * m].view(-1, m)
     pool = torch.full((len(lengths) * m + 3, hk, size, d), torch.nan, dtype=dtype, device=device)
-    q, k, v = (torch.randn(len(lengths), n, s, d, generator=gen).to(device, dtype) for n, s in ((h, t), (hk, max(lengths)), (hk, max(lengths))))
+    q, k, v = (
+        torch.randn(len(lengths), n, s, d, generator=gen).to(device, dtype)
+        for n, s in ((h, t), (hk, max(lengths)), (hk, max(lengths)))
+    )
     at = torch.arange(max(lengths))
-    slots = torch.where(at < torch.tensor(lengths)[:, None], table[:, at // size] * size + at % size, -1)
-    return q, k, v, pool, pool.clone(), table.int().to(device), torch.tensor(lengths, device=device), slots.to(device)
+    slots = torch.where(
+        at < torch.tensor(lengths)[:, None], table[:, at // size] * size + at % size, -1
+    )
+    return (
+        q,
+        k,
+        v,
+        pool,
+        pool.clone(),
+        table.int().to(device),
+        torch.tensor(lengths, device=device),
+        slots.to(device),
+    )
+
 
 def plain_rows(q, k, v, lengths, **options):
     "Attention of each sequence by itself."
-    return torch.cat([attention(q[i:i + 1], k[i:i + 1, :, :n], v[i:i + 1, :, :n], causal=True, **options) for i, n in enumerate(lengths.tolist())])
+    return torch.cat(
+        [
+            attention(
+                q[i : i + 1], k[i : i + 1, :, :n], v[i : i + 1, :, :n], causal=True, **options
+            )
+            for i, n in enumerate(lengths.tolist())
+        ]
+    )
 
 
 # nbs/01_transformers/07_flash.ipynb #f0034008
@@ -70,13 +116,25 @@ def merge(out_a, lse_a, out_b, lse_b):
 
 # nbs/01_transformers/07_flash.ipynb #5edb7a55
 def capped_attention(q, k, v, cap, piece=16):
-    top, total, acc = q.new_full(q.shape[:-1], -torch.inf), q.new_zeros(q.shape[:-1]), torch.zeros_like(q)
+    top, total, acc = (
+        q.new_full(q.shape[:-1], -torch.inf),
+        q.new_zeros(q.shape[:-1]),
+        torch.zeros_like(q),
+    )
     for j in range(0, k.shape[2], piece):
-        s = cap * torch.tanh(q @ k[:, :, j:j + piece].mT * q.shape[-1] ** -0.5 / cap)  # one more step for each score: tiles don't care
+        s = cap * torch.tanh(
+            q @ k[:, :, j : j + piece].mT * q.shape[-1] ** -0.5 / cap
+        )  # one more step for each score: tiles don't care
         new = torch.maximum(top, s.amax(-1))
         shrink, e = (top - new).exp(), (s - new[..., None]).exp()
-        total, acc, top = total * shrink + e.sum(-1), acc * shrink[..., None] + e @ v[:, :, j:j + piece], new
-    return acc / total[..., None]  # backward: ds is also multiplied by 1 − tanh², which is 1 − (s / c)², known from s
+        total, acc, top = (
+            total * shrink + e.sum(-1),
+            acc * shrink[..., None] + e @ v[:, :, j : j + piece],
+            new,
+        )
+    return (
+        acc / total[..., None]
+    )  # backward: ds is also multiplied by 1 − tanh², which is 1 − (s / c)², known from s
 
 
 # nbs/01_transformers/07_flash.ipynb #7ba0dfbb
@@ -91,69 +149,134 @@ def tiles_with_sink(t, window, tile=128):
 # nbs/01_transformers/07_flash.ipynb #4d8fbbb8
 def test_online_softmax_equals_softmax_forward_and_gradient():
     x = random_qkv(hk=4)
-    for piece in (1, 7, 40): assert max(errors(with_grads(lambda q, k, v: online_attention(q, k, v, piece), *x), exact(*x))) < 1e-6
+    for piece in (1, 7, 40):
+        assert (
+            max(errors(with_grads(lambda q, k, v: online_attention(q, k, v, piece), *x), exact(*x)))
+            < 1e-6
+        )
 
 
 # nbs/01_transformers/07_flash.ipynb #8b86ebbb
 def test_tiled_gradient_equals_finite_differences():
-    q, k, v, _ = (x.requires_grad_() for x in random_qkv(t_q=5, t_k=7, h=2, hk=1, d=3, b=1, dtype=torch.float64))
-    for causal, window in ((False, None), (True, None), (True, 2)): assert torch.autograd.gradcheck(lambda q, k, v: TiledAttention.apply(q, k, v, causal, window, 0.5, 3), (q, k, v))
+    q, k, v, _ = (
+        x.requires_grad_() for x in random_qkv(t_q=5, t_k=7, h=2, hk=1, d=3, b=1, dtype=torch.float64)
+    )
+    for causal, window in ((False, None), (True, None), (True, 2)):
+        assert torch.autograd.gradcheck(
+            lambda q, k, v: TiledAttention.apply(q, k, v, causal, window, 0.5, 3), (q, k, v)
+        )
 
 
 # nbs/01_transformers/07_flash.ipynb #51cf62a5
 def test_tiled_equals_online_and_plain_forward_and_gradient():
     x = random_qkv(hk=4)
     online = with_grads(lambda q, k, v: online_attention(q, k, v, 16), *x)
-    assert max(errors(with_grads(lambda q, k, v: TiledAttention.apply(q, k, v, False, None, 0.25, 16), *x), [r.double() for r in online])) < 1e-6
+    assert (
+        max(
+            errors(
+                with_grads(lambda q, k, v: TiledAttention.apply(q, k, v, False, None, 0.25, 16), *x),
+                [r.double() for r in online],
+            )
+        )
+        < 1e-6
+    )
     for t_q, t_k, window in ((40, 40, None), (40, 70, 9), (70, 40, None), (1, 33, 5)):
         x = random_qkv(t_q, t_k)
-        assert max(errors(with_grads(lambda q, k, v: TiledAttention.apply(q, k, v, True, window, 0.25, 16), *x), exact(*x, causal=True, window=window))) < 2e-6
+        assert (
+            max(
+                errors(
+                    with_grads(
+                        lambda q, k, v: TiledAttention.apply(q, k, v, True, window, 0.25, 16), *x
+                    ),
+                    exact(*x, causal=True, window=window),
+                )
+            )
+            < 2e-6
+        )
 
 
 # nbs/01_transformers/07_flash.ipynb #848ccb1b
 def test_errors_say_what_does_not_fit():
     from fastcore.test import expect_fail
+
     q, k, v, _ = random_qkv()
     for impl in ("auto", "tiled", "naive"):
-        with expect_fail(ValueError, "3 key heads don't divide 4 query heads"): flash_attention(q, k[:, :1].repeat(1, 3, 1, 1), v[:, :1].repeat(1, 3, 1, 1), impl=impl)
-        with expect_fail(ValueError, "must have the same shape"): flash_attention(q, k, v[:, :, 1:], impl=impl)
-        with expect_fail(ValueError, "must agree in batch and head size"): flash_attention(q[..., :8], k, v, impl=impl)
-        with expect_fail(ValueError, "(batch, heads, tokens, size)"): flash_attention(q[0], k, v, impl=impl)
-        with expect_fail(ValueError, "must share a type"): flash_attention(q, k, v.half(), impl=impl)
-        with expect_fail(ValueError, "must be on one device"): flash_attention(q, k.to("meta"), v.to("meta"), impl=impl)
-        with expect_fail(ValueError, "floating-point"): flash_attention(q.long(), k.long(), v.long(), impl=impl)
-        with expect_fail(ValueError, "pass causal=True"): flash_attention(q, k, v, window=16, impl=impl)
-        with expect_fail(ValueError, "1 or more; got 0"): flash_attention(q, k, v, causal=True, window=0, impl=impl)
-    with expect_fail(ValueError, "use one of auto, triton, sdpa, tiled, naive"): flash_attention(q, k, v, impl="fast")
+        with expect_fail(ValueError, "3 key heads don't divide 4 query heads"):
+            flash_attention(q, k[:, :1].repeat(1, 3, 1, 1), v[:, :1].repeat(1, 3, 1, 1), impl=impl)
+        with expect_fail(ValueError, "must have the same shape"):
+            flash_attention(q, k, v[:, :, 1:], impl=impl)
+        with expect_fail(ValueError, "must agree in batch and head size"):
+            flash_attention(q[..., :8], k, v, impl=impl)
+        with expect_fail(ValueError, "(batch, heads, tokens, size)"):
+            flash_attention(q[0], k, v, impl=impl)
+        with expect_fail(ValueError, "must share a type"):
+            flash_attention(q, k, v.half(), impl=impl)
+        with expect_fail(ValueError, "must be on one device"):
+            flash_attention(q, k.to("meta"), v.to("meta"), impl=impl)
+        with expect_fail(ValueError, "floating-point"):
+            flash_attention(q.long(), k.long(), v.long(), impl=impl)
+        with expect_fail(ValueError, "pass causal=True"):
+            flash_attention(q, k, v, window=16, impl=impl)
+        with expect_fail(ValueError, "1 or more; got 0"):
+            flash_attention(q, k, v, causal=True, window=0, impl=impl)
+    with expect_fail(ValueError, "use one of auto, triton, sdpa, tiled, naive"):
+        flash_attention(q, k, v, impl="fast")
 
 
 # nbs/01_transformers/07_flash.ipynb #cf3928dd
 def test_every_impl_equals_float64_forward_and_gradient():
     from hypothesis import given, settings as hypothesis_settings, strategies as st
 
+
     @hypothesis_settings(max_examples=40, deadline=None, derandomize=True, database=None)
-    @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from((16, 24, 32, 40, 64, 80, 96, 128, 160, 192, 256)), st.sampled_from(((1, 1), (4, 4), (4, 2), (6, 2), (3, 1))),
-           st.booleans(), st.one_of(st.none(), st.integers(1, 300)), st.sampled_from((None, 0.3)), st.integers(0, 99))
+    @given(
+        st.integers(1, 300),
+        st.integers(1, 300),
+        st.sampled_from((16, 24, 32, 40, 64, 80, 96, 128, 160, 192, 256)),
+        st.sampled_from(((1, 1), (4, 4), (4, 2), (6, 2), (3, 1))),
+        st.booleans(),
+        st.one_of(st.none(), st.integers(1, 300)),
+        st.sampled_from((None, 0.3)),
+        st.integers(0, 99),
+    )
     def check(t_q, t_k, d, heads, causal, window, scale, seed):
-        if not causal: window = None
+        if not causal:
+            window = None
         x = random_qkv(t_q, t_k, *heads, d, 1, seed)
         ref = exact(*x, causal, window, scale)
         for impl in ("auto", "tiled", "naive"):
-            found = with_grads(lambda q, k, v: flash_attention(q, k, v, causal=causal, window=window, scale=scale, impl=impl), *x)
+            found = with_grads(
+                lambda q, k, v: flash_attention(
+                    q, k, v, causal=causal, window=window, scale=scale, impl=impl
+                ),
+                *x,
+            )
             assert max(errors(found, ref)) <= 5e-6, (impl, errors(found, ref))
+
+
     check()
 
 
 # nbs/01_transformers/07_flash.ipynb #20bf96bf
 def test_sixteen_bits_are_at_most_twice_as_far_off_as_plain_pytorch():
-    def plain(q, k, v): return ((q @ k.repeat_interleave(2, 1).mT * q.shape[-1] ** -0.5).masked_fill(~causal_mask(q.shape[2], k.shape[2]), -torch.inf)).softmax(-1) @ v.repeat_interleave(2, 1)
+    def plain(q, k, v):
+        return (
+            (q @ k.repeat_interleave(2, 1).mT * q.shape[-1] ** -0.5).masked_fill(
+                ~causal_mask(q.shape[2], k.shape[2]), -torch.inf
+            )
+        ).softmax(-1) @ v.repeat_interleave(2, 1)
+
+
     for dtype in (torch.bfloat16, torch.float16):
         for t_q, t_k, d in ((200, 200, 64), (70, 260, 80), (1, 300, 64), (130, 130, 16)):
             x = random_qkv(t_q, t_k, d=d, dtype=dtype)
             ref = exact(*x, causal=True)
             limit = errors(with_grads(plain, *x), ref)
             for impl in ("auto", "tiled", "naive"):
-                found = errors(with_grads(lambda q, k, v: flash_attention(q, k, v, causal=True, impl=impl), *x), ref)
+                found = errors(
+                    with_grads(lambda q, k, v: flash_attention(q, k, v, causal=True, impl=impl), *x),
+                    ref,
+                )
                 assert all(e <= 2 * l for e, l in zip(found, limit)), (impl, dtype, found, limit)
 
 
@@ -162,21 +285,46 @@ def test_queries_that_see_nothing_get_zeros_and_no_gradient():
     for t_q, t_k in ((5, 3), (300, 4)):
         x = random_qkv(t_q, t_k)
         for impl in ("auto", "tiled", "naive"):
-            out, dq, dk, dv = with_grads(lambda q, k, v: flash_attention(q, k, v, causal=True, impl=impl), *x)
-            assert out[:, :, :t_q - t_k].eq(0).all() and dq[:, :, :t_q - t_k].eq(0).all() and out[:, :, t_q - t_k:].ne(0).all()
+            out, dq, dk, dv = with_grads(
+                lambda q, k, v: flash_attention(q, k, v, causal=True, impl=impl), *x
+            )
+            assert (
+                out[:, :, : t_q - t_k].eq(0).all()
+                and dq[:, :, : t_q - t_k].eq(0).all()
+                and out[:, :, t_q - t_k :].ne(0).all()
+            )
             assert all(y.isfinite().all() for y in (dq, dk, dv))
     q, k, v, _ = random_qkv(t_k=0)
-    for impl in ("auto", "tiled"): assert torch.equal(flash_attention(q, k, v, impl=impl), torch.zeros_like(q))
+    for impl in ("auto", "tiled"):
+        assert torch.equal(flash_attention(q, k, v, impl=impl), torch.zeros_like(q))
 
 
 # nbs/01_transformers/07_flash.ipynb #ce6fd01c
 def test_blocks_of_queries_and_strided_inputs_change_nothing():
     q, k, v, _ = random_qkv(90, 90)
     whole = flash_attention(q, k, v, causal=True)
-    for cut in (1, 37, 89): torch.testing.assert_close(torch.cat([flash_attention(q[:, :, :cut], k[:, :, :cut], v[:, :, :cut], causal=True), flash_attention(q[:, :, cut:], k, v, causal=True)], 2), whole)
-    strided = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v)]  # as MultiHeadAttention gives them
-    for impl in ("auto", "tiled"): torch.testing.assert_close(flash_attention(*strided, causal=True, impl=impl), whole)
-    torch.testing.assert_close(torch.cat([flash_attention(q[i:i + 1], k[i:i + 1], v[i:i + 1], causal=True) for i in range(2)]), whole)
+    for cut in (1, 37, 89):
+        torch.testing.assert_close(
+            torch.cat(
+                [
+                    flash_attention(q[:, :, :cut], k[:, :, :cut], v[:, :, :cut], causal=True),
+                    flash_attention(q[:, :, cut:], k, v, causal=True),
+                ],
+                2,
+            ),
+            whole,
+        )
+    strided = [
+        x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v)
+    ]  # as MultiHeadAttention gives them
+    for impl in ("auto", "tiled"):
+        torch.testing.assert_close(flash_attention(*strided, causal=True, impl=impl), whole)
+    torch.testing.assert_close(
+        torch.cat(
+            [flash_attention(q[i : i + 1], k[i : i + 1], v[i : i + 1], causal=True) for i in range(2)]
+        ),
+        whole,
+    )
 
 
 # nbs/01_transformers/07_flash.ipynb #fd0c4cb4
@@ -186,66 +334,120 @@ def test_nan_reaches_those_who_see_it_and_no_other_head_or_sequence():
         before = flash_attention(q, k, v, causal=True, impl=impl)
         q[0, 0, 3], k[0, 1, 20], v[1, 2, 20] = torch.nan, torch.nan, torch.nan
         out = flash_attention(q, k, v, causal=True, impl=impl)
-        assert out[0, 0, 3].isnan().all() and out[0, 1, 20:].isnan().all() and out[1, 2, 20:].isnan().all()
-        clean = torch.ones(2, 4, dtype=torch.bool); clean[0, :2] = clean[1, 2] = False
+        assert (
+            out[0, 0, 3].isnan().all() and out[0, 1, 20:].isnan().all() and out[1, 2, 20:].isnan().all()
+        )
+        clean = torch.ones(2, 4, dtype=torch.bool)
+        clean[0, :2] = clean[1, 2] = False
         assert torch.equal(out[clean], before[clean]) and torch.equal(out[0, 0, 4:], before[0, 0, 4:])
 
 
 # nbs/01_transformers/07_flash.ipynb #85eb88a6
 def test_memory_grows_with_the_tokens_and_not_with_their_square():
     from torch.profiler import ProfilerActivity, profile
+
+
     def peak(t, **options):
         q, k, v, _ = random_qkv(t, t + options.pop("more", 0), 2, 1, 32, 1)
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as p: flash_attention(q, k, v, causal=True, **options)
-        held = [e.nbytes() for e in sorted((e for e in p.profiler.kineto_results.events() if e.name() == "[memory]"), key=lambda e: e.start_ns())]
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as p:
+            flash_attention(q, k, v, causal=True, **options)
+        held = [
+            e.nbytes()
+            for e in sorted(
+                (e for e in p.profiler.kineto_results.events() if e.name() == "[memory]"),
+                key=lambda e: e.start_ns(),
+            )
+        ]
         return max(torch.tensor(held).cumsum(0).tolist())
-    for options in ({}, {"window": 100}, {"more": 500}, {"impl": "tiled"}): assert peak(2048, **options) < 2.5 * peak(1024, **options) and peak(2048, **options) < 2048 * 2048 * 2
+
+
+    for options in ({}, {"window": 100}, {"more": 500}, {"impl": "tiled"}):
+        assert (
+            peak(2048, **options) < 2.5 * peak(1024, **options)
+            and peak(2048, **options) < 2048 * 2048 * 2
+        )
 
 
 # nbs/01_transformers/07_flash.ipynb #fc2d4b8e
 def test_triton_equals_tiled_forward_and_gradient():
     import pytest
+
     pytest.importorskip("triton")
-    for causal, window, t_q, t_k, tiles in ((False, None, 21, 40, (16, 32)), (True, None, 40, 40, (16, 16)), (True, 11, 21, 40, (32, 16)), (True, None, 40, 21, (16, 16)), (True, 70, 40, 90, (16, 16))):
+    for causal, window, t_q, t_k, tiles in (
+        (False, None, 21, 40, (16, 32)),
+        (True, None, 40, 40, (16, 16)),
+        (True, 11, 21, 40, (32, 16)),
+        (True, None, 40, 21, (16, 16)),
+        (True, 70, 40, 90, (16, 16)),
+    ):
         x = random_qkv(t_q, t_k, 4, 2, 24, 1)
-        ref = with_grads(lambda q, k, v: flash_attention(q, k, v, causal=causal, window=window, impl="tiled"), *x)
-        found = with_grads(lambda q, k, v: triton_attention(q, k, v, causal=causal, window=window, tiles=tiles), *x)
+        ref = with_grads(
+            lambda q, k, v: flash_attention(q, k, v, causal=causal, window=window, impl="tiled"), *x
+        )
+        found = with_grads(
+            lambda q, k, v: triton_attention(q, k, v, causal=causal, window=window, tiles=tiles), *x
+        )
         assert max(errors(found, [r.double() for r in ref])) <= 5e-6
 
 
 # nbs/01_transformers/07_flash.ipynb #3b2581bb
 def test_triton_equals_float64_on_random_shapes():
     import pytest
+
     pytest.importorskip("triton")
     from hypothesis import given, settings as hypothesis_settings, strategies as st
 
+
     @hypothesis_settings(max_examples=12, deadline=None, derandomize=True, database=None)
-    @given(st.integers(1, 50), st.integers(1, 50), st.sampled_from((8, 16, 40, 64)), st.sampled_from(((1, 1), (2, 1), (3, 1), (4, 2))), st.booleans(), st.one_of(st.none(), st.integers(1, 50)),
-           st.sampled_from((None, 0.3, -0.2)), st.integers(0, 99))
+    @given(
+        st.integers(1, 50),
+        st.integers(1, 50),
+        st.sampled_from((8, 16, 40, 64)),
+        st.sampled_from(((1, 1), (2, 1), (3, 1), (4, 2))),
+        st.booleans(),
+        st.one_of(st.none(), st.integers(1, 50)),
+        st.sampled_from((None, 0.3, -0.2)),
+        st.integers(0, 99),
+    )
     def check(t_q, t_k, d, heads, causal, window, scale, seed):
-        if not causal: window = None
+        if not causal:
+            window = None
         x = random_qkv(t_q, t_k, *heads, d, 1, seed)
-        found = with_grads(lambda q, k, v: flash_attention(q, k, v, causal=causal, window=window, scale=scale, impl="triton"), *x)
+        found = with_grads(
+            lambda q, k, v: flash_attention(
+                q, k, v, causal=causal, window=window, scale=scale, impl="triton"
+            ),
+            *x,
+        )
         assert max(errors(found, exact(*x, causal, window, scale))) <= 5e-6
+
+
     check()
 
 
 # nbs/01_transformers/07_flash.ipynb #fa7ee438
 def test_triton_gives_zeros_where_there_is_nothing_to_see_and_names_what_it_cannot_do():
     import pytest
+
     pytest.importorskip("triton")
     from fastcore.test import expect_fail
+
     x = random_qkv(20, 3, 2, 1, 16, 1)
-    out, dq, dk, dv = with_grads(lambda q, k, v: flash_attention(q, k, v, causal=True, impl="triton"), *x)
+    out, dq, dk, dv = with_grads(
+        lambda q, k, v: flash_attention(q, k, v, causal=True, impl="triton"), *x
+    )
     assert out[:, :, :17].eq(0).all() and dq[:, :, :17].eq(0).all() and out[:, :, 17:].ne(0).all()
-    with expect_fail(ValueError, "heads of up to 256"): flash_attention(*random_qkv(d=272)[:3], impl="triton")
-    with expect_fail(ValueError, "use impl='sdpa'"): flash_attention(*random_qkv(dtype=torch.float64)[:3], impl="triton")
+    with expect_fail(ValueError, "heads of up to 256"):
+        flash_attention(*random_qkv(d=272)[:3], impl="triton")
+    with expect_fail(ValueError, "use impl='sdpa'"):
+        flash_attention(*random_qkv(dtype=torch.float64)[:3], impl="triton")
 
 
 # nbs/01_transformers/07_flash.ipynb #e00c2777
 def test_importing_the_library_does_not_import_triton():
     import subprocess
     import sys
+
     code = "import sys; from llm_course.transformers.flash import flash_attention; import torch; flash_attention(*torch.randn(3, 1, 2, 4, 16)); assert 'triton' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
@@ -253,22 +455,55 @@ def test_importing_the_library_does_not_import_triton():
 # nbs/01_transformers/07_flash.ipynb #25339889
 def test_paged_decode_equals_plain_attention_for_any_split():
     import pytest
+
     pytest.importorskip("triton")
-    for t, h, hk, d, size, window in ((1, 4, 2, 16, 4, None), (1, 6, 1, 40, 7, 9), (3, 2, 2, 24, 16, None), (20, 4, 2, 16, 4, 11)):
+    for t, h, hk, d, size, window in (
+        (1, 4, 2, 16, 4, None),
+        (1, 6, 1, 40, 7, 9),
+        (3, 2, 2, 24, 16, None),
+        (20, 4, 2, 16, 4, 11),
+    ):
         q, k, v, k_pool, v_pool, table, lengths, slots = scattered((30, 21, 23), h, hk, d, t, size)
-        triton_append_paged_kv(k_pool, v_pool, k.transpose(1, 2).flatten(0, 1), v.transpose(1, 2).flatten(0, 1), slots.flatten())
+        triton_append_paged_kv(
+            k_pool,
+            v_pool,
+            k.transpose(1, 2).flatten(0, 1),
+            v.transpose(1, 2).flatten(0, 1),
+            slots.flatten(),
+        )
         held = slots[slots >= 0]
-        assert torch.equal(k_pool[held // size, :, held % size], k.transpose(1, 2)[slots >= 0]) and k_pool.isnan().sum() == k_pool.numel() - len(held) * hk * d
+        assert (
+            torch.equal(k_pool[held // size, :, held % size], k.transpose(1, 2)[slots >= 0])
+            and k_pool.isnan().sum() == k_pool.numel() - len(held) * hk * d
+        )
         ref = plain_rows(q, k, v, lengths, window=window).double()
-        for splits in (None, 1, 5): assert errors([triton_paged_attention(q, k_pool, v_pool, table, lengths, window=window, splits=splits)], [ref])[0] < 2e-6
+        for splits in (None, 1, 5):
+            assert (
+                errors(
+                    [
+                        triton_paged_attention(
+                            q, k_pool, v_pool, table, lengths, window=window, splits=splits
+                        )
+                    ],
+                    [ref],
+                )[0]
+                < 2e-6
+            )
 
 
 # nbs/01_transformers/07_flash.ipynb #72849c43
 def test_a_sequence_shorter_than_its_queries_and_an_empty_one_give_zeros():
     import pytest
+
     pytest.importorskip("triton")
     q, k, v, k_pool, v_pool, table, lengths, slots = scattered((5, 5), t=3)
-    triton_append_paged_kv(k_pool, v_pool, k.transpose(1, 2).flatten(0, 1), v.transpose(1, 2).flatten(0, 1), slots.flatten())
+    triton_append_paged_kv(
+        k_pool,
+        v_pool,
+        k.transpose(1, 2).flatten(0, 1),
+        v.transpose(1, 2).flatten(0, 1),
+        slots.flatten(),
+    )
     out = triton_paged_attention(q, k_pool, v_pool, table, torch.tensor([2, 0]), splits=2)
     assert out[0, :, :1].eq(0).all() and out[0, :, 1:].ne(0).all() and out[1].eq(0).all()
 
@@ -281,11 +516,27 @@ def test_gpu_matches_float64_at_real_sizes():
             for t_q, t_k, window in ((1024, 1024, None), (300, 2000, 500), (1, 4097, None)):
                 x = random_qkv(t_q, t_k, 6, 2, d, 1, dtype=dtype, device="cuda")
                 ref = exact(*x, causal=True, window=window)
-                found = errors(with_grads(lambda q, k, v: flash_attention(q, k, v, causal=True, window=window, impl="triton"), *x), ref)
+                found = errors(
+                    with_grads(
+                        lambda q, k, v: flash_attention(
+                            q, k, v, causal=True, window=window, impl="triton"
+                        ),
+                        *x,
+                    ),
+                    ref,
+                )
+
                 def plain(q, k, v):
-                    s = (q @ k.repeat_interleave(3, 1).mT * q.shape[-1] ** -0.5).masked_fill(~causal_mask(t_q, t_k, window=window, device="cuda"), -torch.inf)
+                    s = (q @ k.repeat_interleave(3, 1).mT * q.shape[-1] ** -0.5).masked_fill(
+                        ~causal_mask(t_q, t_k, window=window, device="cuda"), -torch.inf
+                    )
                     return s.softmax(-1) @ v.repeat_interleave(3, 1)
-                limit = [5e-6] * 4 if dtype == torch.float32 else [2 * e for e in errors(with_grads(plain, *x), ref)]
+
+                limit = (
+                    [5e-6] * 4
+                    if dtype == torch.float32
+                    else [2 * e for e in errors(with_grads(plain, *x), ref)]
+                )
                 assert all(e <= l for e, l in zip(found, limit)), (dtype, d, t_q, found, limit)
 
 
@@ -294,25 +545,59 @@ def test_gpu_matches_float64_at_real_sizes():
 def test_gpu_is_deterministic():
     x = random_qkv(2000, 2000, 8, 2, 64, 2, dtype=torch.bfloat16, device="cuda")
     first = with_grads(lambda q, k, v: flash_attention(q, k, v, causal=True), *x)
-    for _ in range(5): assert all(torch.equal(a, b) for a, b in zip(first, with_grads(lambda q, k, v: flash_attention(q, k, v, causal=True), *x)))
+    for _ in range(5):
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(
+                first, with_grads(lambda q, k, v: flash_attention(q, k, v, causal=True), *x)
+            )
+        )
 
 
 # nbs/01_transformers/07_flash.ipynb #1d9dad15
 @pytest.mark.gpu
 def test_gpu_paged_decode_equals_plain_attention():
     for dtype, limit in ((torch.float32, 5e-6), (torch.bfloat16, 5e-3), (torch.float16, 1e-3)):
-        for t, h, hk, d, size in ((1, 8, 1, 64, 16), (1, 9, 3, 64, 16), (4, 16, 2, 128, 32), (1, 4, 4, 80, 16), (100, 4, 2, 256, 16)):
-            q, k, v, k_pool, v_pool, table, lengths, slots = scattered((5000, 777, 129, 2048), h, hk, d, t, size, dtype=dtype, device="cuda")
-            triton_append_paged_kv(k_pool, v_pool, k.transpose(1, 2).flatten(0, 1), v.transpose(1, 2).flatten(0, 1), slots.flatten())
+        for t, h, hk, d, size in (
+            (1, 8, 1, 64, 16),
+            (1, 9, 3, 64, 16),
+            (4, 16, 2, 128, 32),
+            (1, 4, 4, 80, 16),
+            (100, 4, 2, 256, 16),
+        ):
+            q, k, v, k_pool, v_pool, table, lengths, slots = scattered(
+                (5000, 777, 129, 2048), h, hk, d, t, size, dtype=dtype, device="cuda"
+            )
+            triton_append_paged_kv(
+                k_pool,
+                v_pool,
+                k.transpose(1, 2).flatten(0, 1),
+                v.transpose(1, 2).flatten(0, 1),
+                slots.flatten(),
+            )
             ref = plain_rows(q.double(), k.double(), v.double(), lengths).double()
-            for splits in (None, 1, 7): assert errors([triton_paged_attention(q, k_pool, v_pool, table, lengths, splits=splits)], [ref])[0] < limit
+            for splits in (None, 1, 7):
+                assert (
+                    errors(
+                        [triton_paged_attention(q, k_pool, v_pool, table, lengths, splits=splits)],
+                        [ref],
+                    )[0]
+                    < limit
+                )
 
 
 # nbs/01_transformers/07_flash.ipynb #46006e87
 def test_solution_merge():
     q, k, v, _ = random_qkv()
-    whole, halves = tiled_forward(q, k, v, False, None, 0.25), [tiled_forward(q, k[:, :, s], v[:, :, s], False, None, 0.25) for s in (slice(0, 13), slice(13, 40))]
-    for a, b in zip(merge(*halves[0], *halves[1]), whole): torch.testing.assert_close(a, b)
+    whole, halves = (
+        tiled_forward(q, k, v, False, None, 0.25),
+        [
+            tiled_forward(q, k[:, :, s], v[:, :, s], False, None, 0.25)
+            for s in (slice(0, 13), slice(13, 40))
+        ],
+    )
+    for a, b in zip(merge(*halves[0], *halves[1]), whole):
+        torch.testing.assert_close(a, b)
 
 
 # nbs/01_transformers/07_flash.ipynb #b5c31dca

@@ -17,47 +17,125 @@ from functools import cache
 from io import StringIO
 from llm_course.core import settings
 
-prompts = ["The capital of France is", "def fibonacci(n):\n    ", "¡Hola! ¿Cómo estás?  日本語 🙂\t\ttabs",
-           "<|im_start|>user\nName three colors.<|im_end|>\n<|im_start|>assistant\n"]
+prompts = [
+    "The capital of France is",
+    "def fibonacci(n):\n    ",
+    "¡Hola! ¿Cómo estás?  日本語 🙂\t\ttabs",
+    "<|im_start|>user\nName three colors.<|im_end|>\n<|im_start|>assistant\n",
+]
+
 
 @cache
 def transformers_model(folder, **kw):
     "transformers' model from the same weights, in float32."
     from transformers import AutoModelForCausalLM, logging
-    logging.set_verbosity_error(); logging.disable_progress_bar()
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     with redirect_stderr(StringIO()):  # it shows progress
         peer = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32, **kw).eval()
     peer.generation_config.eos_token_id = None  # write on, whatever comes
     return peer
 
+
 def first_choices(peer, ids, new):
     "What `peer` would have written in place of each of `new`, given what stands before it; and the largest difference between its scores and ours."
     both = torch.tensor([ids + new])
-    with torch.inference_mode(): theirs, ours = peer(both).logits, lm.model(both)
-    return theirs[0, len(ids) - 1:-1].argmax(-1).tolist(), (theirs - ours).abs().max().item()
+    with torch.inference_mode():
+        theirs, ours = peer(both).logits, lm.model(both)
+    return theirs[0, len(ids) - 1 : -1].argmax(-1).tolist(), (theirs - ours).abs().max().item()
 
 
 # nbs/01_transformers/05_model.ipynb #e8dfe119
 def tiny(kind, seed=0, **changes):
     "A small random model of transformers' own making."
     import transformers
-    shared = dict(vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
-                  bos_token_id=1, eos_token_id=2, pad_token_id=0)
-    gpt2 = dict(vocab_size=97, n_positions=64, n_embd=32, n_layer=3, n_head=4, bos_token_id=1, eos_token_id=2)
-    peer = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(kind, **{**(gpt2 if kind == "gpt2" else shared), **changes}))
+
+    shared = dict(
+        vocab_size=97,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    gpt2 = dict(
+        vocab_size=97,
+        n_positions=64,
+        n_embd=32,
+        n_layer=3,
+        n_head=4,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    peer = transformers.AutoModelForCausalLM.from_config(
+        transformers.AutoConfig.for_model(
+            kind, **{**(gpt2 if kind == "gpt2" else shared), **changes}
+        )
+    )
     gen = torch.Generator().manual_seed(seed)
     with torch.no_grad():  # biases and norms too, which transformers starts at 0 and 1
-        for p in peer.parameters(): p.add_(0.1 * torch.randn(p.shape, generator=gen))
+        for p in peer.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=gen))
     return peer.eval()
 
-KINDS = [("llama", {}), ("llama", dict(attention_bias=True, mlp_bias=True, head_dim=16, tie_word_embeddings=False)),
-    ("llama", dict(rope_parameters=dict(rope_type="llama3", rope_theta=5e5, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32))),
-    ("llama", dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, factor=4.0, original_max_position_embeddings=16))),
-    ("smollm3", {}), ("smollm3", dict(no_rope_layers=[1, 0, 1, 0], use_sliding_window=True, sliding_window=7, tie_word_embeddings=False)),
-    ("mistral", dict(sliding_window=5)), ("mistral", dict(sliding_window=None, head_dim=12)),
-    ("qwen2", {}), ("qwen2", dict(use_sliding_window=True, sliding_window=6, max_window_layers=2)),
-    ("qwen3", dict(head_dim=16)), ("qwen3", dict(head_dim=8, attention_bias=True, layer_types=["full_attention", "sliding_attention"] * 2, use_sliding_window=True, sliding_window=4)),
-    ("gpt2", {}), ("gpt2", dict(n_inner=50, activation_function="relu", tie_word_embeddings=False))]
+
+KINDS = [
+    ("llama", {}),
+    ("llama", dict(attention_bias=True, mlp_bias=True, head_dim=16, tie_word_embeddings=False)),
+    (
+        "llama",
+        dict(
+            rope_parameters=dict(
+                rope_type="llama3",
+                rope_theta=5e5,
+                factor=8.0,
+                low_freq_factor=1.0,
+                high_freq_factor=4.0,
+                original_max_position_embeddings=32,
+            )
+        ),
+    ),
+    (
+        "llama",
+        dict(
+            rope_parameters=dict(
+                rope_type="yarn", rope_theta=1e4, factor=4.0, original_max_position_embeddings=16
+            )
+        ),
+    ),
+    ("smollm3", {}),
+    (
+        "smollm3",
+        dict(
+            no_rope_layers=[1, 0, 1, 0],
+            use_sliding_window=True,
+            sliding_window=7,
+            tie_word_embeddings=False,
+        ),
+    ),
+    ("mistral", dict(sliding_window=5)),
+    ("mistral", dict(sliding_window=None, head_dim=12)),
+    ("qwen2", {}),
+    ("qwen2", dict(use_sliding_window=True, sliding_window=6, max_window_layers=2)),
+    ("qwen3", dict(head_dim=16)),
+    (
+        "qwen3",
+        dict(
+            head_dim=8,
+            attention_bias=True,
+            layer_types=["full_attention", "sliding_attention"] * 2,
+            use_sliding_window=True,
+            sliding_window=4,
+        ),
+    ),
+    ("gpt2", {}),
+    ("gpt2", dict(n_inner=50, activation_function="relu", tie_word_embeddings=False)),
+]
 
 
 # nbs/01_transformers/05_model.ipynb #026ac2d2
@@ -65,28 +143,65 @@ def write_tiny_gguf(path, **fields):
     "A random model of the llama architecture, with a tokenizer of bytes."
     from gguf import GGUFWriter
     from tokenizers.pre_tokenizers import ByteLevel
+
     w, letters = GGUFWriter(path, fields.pop("architecture", "llama")), sorted(ByteLevel.alphabet())
-    w.add_block_count(2); w.add_context_length(64); w.add_embedding_length(32); w.add_feed_forward_length(48); w.add_vocab_size(258)
-    w.add_head_count(4); w.add_head_count_kv(2); w.add_rope_freq_base(10_000.0); w.add_layer_norm_rms_eps(1e-5); w.add_rope_dimension_count(8)
-    w.add_tokenizer_model("gpt2"); w.add_tokenizer_pre("smollm"); w.add_token_list(letters + ["<|end|>", "th"])
-    w.add_token_types([1] * 256 + [3, 1]); w.add_token_merges(["t h"]); w.add_eos_token_id(256)
+    w.add_block_count(2)
+    w.add_context_length(64)
+    w.add_embedding_length(32)
+    w.add_feed_forward_length(48)
+    w.add_vocab_size(258)
+    w.add_head_count(4)
+    w.add_head_count_kv(2)
+    w.add_rope_freq_base(10_000.0)
+    w.add_layer_norm_rms_eps(1e-5)
+    w.add_rope_dimension_count(8)
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("smollm")
+    w.add_token_list(letters + ["<|end|>", "th"])
+    w.add_token_types([1] * 256 + [3, 1])
+    w.add_token_merges(["t h"])
+    w.add_eos_token_id(256)
     gen = torch.Generator().manual_seed(0)
     shapes = {"token_embd": (258, 32), "output_norm": (32,)}
-    for i in range(2): shapes |= {f"blk.{i}.{n}": s for n, s in dict(attn_norm=(32,), attn_q=(32, 32), attn_k=(16, 32), attn_v=(16, 32), attn_output=(32, 32),
-                                  ffn_norm=(32,), ffn_gate=(48, 32), ffn_up=(48, 32), ffn_down=(32, 48)).items()}
+    for i in range(2):
+        shapes |= {
+            f"blk.{i}.{n}": s
+            for n, s in dict(
+                attn_norm=(32,),
+                attn_q=(32, 32),
+                attn_k=(16, 32),
+                attn_v=(16, 32),
+                attn_output=(32, 32),
+                ffn_norm=(32,),
+                ffn_gate=(48, 32),
+                ffn_up=(48, 32),
+                ffn_down=(32, 48),
+            ).items()
+        }
     for name, shape in {**shapes, **fields}.items():
-        if shape: w.add_tensor(name + ".weight", (0.3 * torch.randn(shape, generator=gen)).numpy())
-    w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
+        if shape:
+            w.add_tensor(name + ".weight", (0.3 * torch.randn(shape, generator=gen)).numpy())
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
     return path
 
 
 # nbs/01_transformers/05_model.ipynb #b0c4fe3b
 def variants(config: Config) -> dict[str, int]:
     import dataclasses
+
     total = lambda c: sum(parameter_counts(c).values())
     as_it_is = total(config)
-    mlp = config.n_layers * (2 * config.dim * 4 * config.dim + 5 * config.dim)  # two matrices and their biases
-    return {"as it is": as_it_is, "own output": total(dataclasses.replace(config, tied=False)), "GPT-2's feed-forward": as_it_is - parameter_counts(config)["feed-forward"] + mlp}
+    mlp = config.n_layers * (
+        2 * config.dim * 4 * config.dim + 5 * config.dim
+    )  # two matrices and their biases
+    return {
+        "as it is": as_it_is,
+        "own output": total(dataclasses.replace(config, tied=False)),
+        "GPT-2's feed-forward": as_it_is - parameter_counts(config)["feed-forward"] + mlp,
+    }
 
 
 # nbs/01_transformers/05_model.ipynb #b050d20a
@@ -98,20 +213,32 @@ def ban(ids):
 # nbs/01_transformers/05_model.ipynb #4ae76932
 def lens(lm: LanguageModel, text: str, token: str) -> list[float]:
     (wanted,), streams = lm.encode(token), []
-    hooks = [block.register_forward_hook(lambda _m, _args, out: streams.append(out[:, -1])) for block in lm.model.layers]
-    try: next_logits(lm, text)
+    hooks = [
+        block.register_forward_hook(lambda _m, _args, out: streams.append(out[:, -1]))
+        for block in lm.model.layers
+    ]
+    try:
+        next_logits(lm, text)
     finally:
-        for h in hooks: h.remove()
-    with torch.inference_mode(): return [lm.model.head(lm.model.norm(x)).float().softmax(-1)[0, wanted].item() for x in streams]
+        for h in hooks:
+            h.remove()
+    with torch.inference_mode():
+        return [
+            lm.model.head(lm.model.norm(x)).float().softmax(-1)[0, wanted].item() for x in streams
+        ]
 
 
 # nbs/01_transformers/05_model.ipynb #d157267e
 def test_a_fresh_model_is_as_surprised_as_a_guess():
     import math
     import torch.nn.functional as F
+
     gen = torch.Generator().manual_seed(0)
     ids = torch.randint(0, 1000, (4, 33), generator=gen)
-    for config in (Config(1000, 64, 4, 4, 128, n_kv_heads=2), Config(1000, 64, 4, 4, 128, architecture="gpt2", tied=False, qkv_bias=True)):
+    for config in (
+        Config(1000, 64, 4, 4, 128, n_kv_heads=2),
+        Config(1000, 64, 4, 4, 128, architecture="gpt2", tied=False, qkv_bias=True),
+    ):
         model = Transformer(config, generator=gen)
         loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
         assert abs(loss - math.log(1000)) < 0.1
@@ -121,36 +248,54 @@ def test_a_fresh_model_is_as_surprised_as_a_guess():
 def test_the_future_changes_nothing_and_positions_can_be_given():
     gen = torch.Generator().manual_seed(1)
     ids = torch.randint(0, 50, (2, 12), generator=gen)
-    for config in (Config(50, 32, 2, 4, 64), Config(50, 32, 2, 4, 64, architecture="gpt2"), Config(50, 32, 4, 4, 64, window=3, window_layers=(1, 3), nope_layers=(0,))):
+    for config in (
+        Config(50, 32, 2, 4, 64),
+        Config(50, 32, 2, 4, 64, architecture="gpt2"),
+        Config(50, 32, 4, 4, 64, window=3, window_layers=(1, 3), nope_layers=(0,)),
+    ):
         model = Transformer(config, generator=gen)
         other = torch.cat([ids[:, :7], (ids[:, 7:] + 1) % 50], 1)
         before, after = model(ids), model(other)
         assert torch.equal(before[:, :7], after[:, :7]) and not torch.equal(before[:, 7:], after[:, 7:])
         assert torch.equal(model(ids, positions=torch.arange(12)), before)
         assert torch.equal(model.head(model.hidden(ids)), before)
-        for keep in (1, 5, 12): torch.testing.assert_close(model.head(model.hidden(ids, keep=keep)), before[:, -keep:])
+        for keep in (1, 5, 12):
+            torch.testing.assert_close(model.head(model.hidden(ids, keep=keep)), before[:, -keep:])
 
 
 # nbs/01_transformers/05_model.ipynb #059b76b7
 def test_wrong_ids_are_named():
     from fastcore.test import expect_fail
+
     model = Transformer(Config(50, 32, 2, 4, 64))
-    with expect_fail(ValueError, "token id 50 is outside the vocabulary of 50"): model(torch.tensor([[1, 50]]))
-    with expect_fail(ValueError, "token id -1 is outside"): model(torch.tensor([[-1]]))
-    with expect_fail(ValueError, "at least one token; got (1, 0)"): model(torch.zeros(1, 0, dtype=torch.long))
+    with expect_fail(ValueError, "token id 50 is outside the vocabulary of 50"):
+        model(torch.tensor([[1, 50]]))
+    with expect_fail(ValueError, "token id -1 is outside"):
+        model(torch.tensor([[-1]]))
+    with expect_fail(ValueError, "at least one token; got (1, 0)"):
+        model(torch.zeros(1, 0, dtype=torch.long))
     old = Transformer(Config(50, 32, 2, 4, 64, architecture="gpt2", context=8))
     assert old(torch.zeros(1, 8, dtype=torch.long)).isfinite().all()
-    with expect_fail(ValueError, "the model learnt 8"): old(torch.zeros(1, 9, dtype=torch.long))
-    with expect_fail(ValueError, "keep counts tokens from the end"): model.hidden(torch.tensor([[1, 2]]), keep=-1)
+    with expect_fail(ValueError, "the model learnt 8"):
+        old(torch.zeros(1, 9, dtype=torch.long))
+    with expect_fail(ValueError, "keep counts tokens from the end"):
+        model.hidden(torch.tensor([[1, 2]]), keep=-1)
 
 
 # nbs/01_transformers/05_model.ipynb #82cd0c9b
 def test_flops_are_those_that_pytorch_counts():
     from torch.utils.flop_counter import FlopCounterMode
     from llm_course.transformers.attention import attention
-    for config in (Config(100, 64, 3, 4, 96, n_kv_heads=2, tied=False), Config(100, 64, 2, 4, 128, head_dim=8, architecture="gpt2", qkv_bias=True, mlp_bias=True)):
-        model = Transformer(config, attend=attention)  # the plain one computes, and so counts, all t scores of each token
-        with FlopCounterMode(display=False) as counter, torch.no_grad(): model(torch.zeros(1, 20, dtype=torch.long))
+
+    for config in (
+        Config(100, 64, 3, 4, 96, n_kv_heads=2, tied=False),
+        Config(100, 64, 2, 4, 128, head_dim=8, architecture="gpt2", qkv_bias=True, mlp_bias=True),
+    ):
+        model = Transformer(
+            config, attend=attention
+        )  # the plain one computes, and so counts, all t scores of each token
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.zeros(1, 20, dtype=torch.long))
         assert counter.get_total_flops() == 20 * sum(flops_per_token(config, 20).values())
         assert sum(parameter_counts(config).values()) == sum(p.numel() for p in model.parameters())
 
@@ -158,48 +303,90 @@ def test_flops_are_those_that_pytorch_counts():
 # nbs/01_transformers/05_model.ipynb #a9e0014f
 def test_generate_writes_what_the_naive_loop_writes():
     from llm_course.transformers.cache import KVCache
-    model = Transformer(Config(50, 32, 3, 4, 64, n_kv_heads=2, context=40), generator=torch.Generator().manual_seed(0)).eval()
+
+    model = Transformer(
+        Config(50, 32, 3, 4, 64, n_kv_heads=2, context=40), generator=torch.Generator().manual_seed(0)
+    ).eval()
     prompt, naive = [3, 1, 4, 1, 5], [3, 1, 4, 1, 5]
-    for _ in range(20): naive.append(model(torch.tensor([naive]))[0, -1].argmax().item())
-    assert list(generate(model, prompt, 20)) == naive[5:] == list(generate(model, torch.tensor(prompt), 20))
+    for _ in range(20):
+        naive.append(model(torch.tensor([naive]))[0, -1].argmax().item())
+    assert (
+        list(generate(model, prompt, 20))
+        == naive[5:]
+        == list(generate(model, torch.tensor(prompt), 20))
+    )
     stop = naive[10]
-    assert list(generate(model, prompt, 20, stop_ids=[stop])) == naive[5:naive.index(stop, 5) + 1]  # the stop token comes out, and is the last
+    assert (
+        list(generate(model, prompt, 20, stop_ids=[stop])) == naive[5 : naive.index(stop, 5) + 1]
+    )  # the stop token comes out, and is the last
     assert list(generate(model, prompt, 0)) == [] and len(list(generate(model, prompt, 35))) == 35
-    cache = KVCache()  # a cache that has read some of the prompt, or all of it, saves work and changes nothing
+    cache = (
+        KVCache()
+    )  # a cache that has read some of the prompt, or all of it, saves work and changes nothing
     model(torch.tensor([prompt[:3]]), cache)
-    for _ in range(2): assert list(generate(model, prompt, 20, cache=cache)) == naive[5:]; cache.crop(5)
+    for _ in range(2):
+        assert list(generate(model, prompt, 20, cache=cache)) == naive[5:]
+        cache.crop(5)
 
 
 # nbs/01_transformers/05_model.ipynb #ef63c617
 def test_pick_and_processors_see_what_they_should():
     model = Transformer(Config(50, 32, 2, 4, 64), generator=torch.Generator().manual_seed(0)).eval()
     seen, gen = [], torch.Generator().manual_seed(1)
-    def watch(ids, logits): seen.append((ids.tolist(), logits.dtype, logits.shape)); return logits + 1
-    def ban_even(ids, logits): return logits.index_fill(-1, torch.arange(0, 50, 2), -torch.inf)
+
+
+    def watch(ids, logits):
+        seen.append((ids.tolist(), logits.dtype, logits.shape))
+        return logits + 1
+
+
+    def ban_even(ids, logits):
+        return logits.index_fill(-1, torch.arange(0, 50, 2), -torch.inf)
+
+
     def sample(logits, generator):
         assert generator is gen
         return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
-    new = list(generate(model.bfloat16(), [7, 8], 6, pick=sample, processors=[watch, ban_even], generator=gen))
+
+
+    new = list(
+        generate(model.bfloat16(), [7, 8], 6, pick=sample, processors=[watch, ban_even], generator=gen)
+    )
     assert all(i % 2 for i in new)
     assert seen == [([[7, 8, *new[:n]]], torch.float32, (1, 50)) for n in range(6)]
-    assert list(generate(model, [7, 8], 6, pick=sample, processors=[ban_even], generator=gen.manual_seed(1))) == new
+    assert (
+        list(
+            generate(model, [7, 8], 6, pick=sample, processors=[ban_even], generator=gen.manual_seed(1))
+        )
+        == new
+    )
 
 
 # nbs/01_transformers/05_model.ipynb #d4d9f9bd
 def test_generate_checks_before_it_starts():
     from fastcore.test import expect_fail
+
     model = Transformer(Config(50, 32, 2, 4, 64, context=16))
-    for prompt, n, message in (([], 1, "the prompt is empty"), ([50], 1, "outside the vocabulary of 50"), ([1], -1, "can't be negative"), ([1] * 17, 0, "leaves room for 0"), ([1] * 10, 7, "leaves room for 6")):
-        with expect_fail(ValueError, message): generate(model, prompt, n)  # not even started
+    for prompt, n, message in (
+        ([], 1, "the prompt is empty"),
+        ([50], 1, "outside the vocabulary of 50"),
+        ([1], -1, "can't be negative"),
+        ([1] * 17, 0, "leaves room for 0"),
+        ([1] * 10, 7, "leaves room for 6"),
+    ):
+        with expect_fail(ValueError, message):
+            generate(model, prompt, n)  # not even started
 
 
 # nbs/01_transformers/05_model.ipynb #64bbc73f
 def test_greedy_continuations_are_those_of_transformers():
-    peer = transformers_model(settings.cache/"SmolLM2-135M-Instruct")
+    peer = transformers_model(settings.cache / "SmolLM2-135M-Instruct")
     for prompt in prompts[:2]:
         ids = lm.encode(prompt)
         new = list(generate(lm.model, ids, 48))
-        choices, difference = first_choices(peer, ids, new)  # the same first choice 48 times over: the same greedy continuation
+        choices, difference = first_choices(
+            peer, ids, new
+        )  # the same first choice 48 times over: the same greedy continuation
         assert len(new) == 48 and choices == new and difference < 2e-3
 
 
@@ -207,6 +394,7 @@ def test_greedy_continuations_are_those_of_transformers():
 @pytest.mark.slow
 def test_transformers_agrees_from_the_gguf_file_itself():
     from llm_course.core import fetch_model
+
     path = fetch_model("SmolLM2-135M-Instruct")
     peer = transformers_model(path.parent, gguf_file=path.name)
     for i, prompt in enumerate(prompts):
@@ -215,7 +403,12 @@ def test_transformers_agrees_from_the_gguf_file_itself():
         choices, difference = first_choices(peer, ids, new)
         assert choices == new and difference < 2e-3
         if i == 0:  # and with transformers' own loop, once
-            theirs = peer.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=48, do_sample=False)
+            theirs = peer.generate(
+                torch.tensor([ids]),
+                attention_mask=torch.ones(1, len(ids)),
+                max_new_tokens=48,
+                do_sample=False,
+            )
             assert theirs[0].tolist() == ids + new
 
 
@@ -224,12 +417,16 @@ def test_every_family_is_that_of_transformers_and_goes_back():
     import tempfile
     from pathlib import Path
     import transformers
-    transformers.logging.set_verbosity_error(); transformers.logging.disable_progress_bar()
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     ids = torch.randint(0, 97, (2, 40), generator=torch.Generator().manual_seed(3))
     for kind, changes in KINDS:
         peer = tiny(kind, **changes)
         with torch.no_grad(), tempfile.TemporaryDirectory() as d:
-            peer.save_pretrained(d, max_shard_size="5GB" if changes else "20KB")  # the plain ones in several files
+            peer.save_pretrained(
+                d, max_shard_size="5GB" if changes else "20KB"
+            )  # the plain ones in several files
             own, expected = load(d, dtype=torch.float32, device="cpu"), peer(ids).logits
             assert (own.model(ids) - expected).abs().max() < 1e-4, (kind, changes)
             save_pretrained(own, Path(d, "ours"))
@@ -240,14 +437,39 @@ def test_every_family_is_that_of_transformers_and_goes_back():
 
 # nbs/01_transformers/05_model.ipynb #f8997fed
 def test_configs_of_older_transformers_mean_the_same():
-    shape = dict(vocab_size=97, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=48, max_position_embeddings=64)
-    llama3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
-    old = config_from_hf(shape | dict(model_type="llama", rope_theta=5e5, rope_scaling=llama3 | {"rope_type": "llama3"}))
-    new = config_from_hf(shape | dict(model_type="llama", rope_parameters=llama3 | {"rope_type": "llama3", "rope_theta": 5e5}))
+    shape = dict(
+        vocab_size=97,
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=64,
+    )
+    llama3 = dict(
+        factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32
+    )
+    old = config_from_hf(
+        shape | dict(model_type="llama", rope_theta=5e5, rope_scaling=llama3 | {"rope_type": "llama3"})
+    )
+    new = config_from_hf(
+        shape
+        | dict(model_type="llama", rope_parameters=llama3 | {"rope_type": "llama3", "rope_theta": 5e5})
+    )
     assert old == new and old.rope_base == 5e5 and not old.tied
-    assert config_from_hf(shape | dict(model_type="llama", rope_theta=1e4, rope_scaling={"type": "linear", "factor": 2.0})).rope_scaling["type"] == "linear"
-    assert config_from_hf(shape | dict(model_type="mistral")).window == 4096 and config_from_hf(shape | dict(model_type="mistral", sliding_window=None)).window is None
-    assert config_from_hf(shape | dict(model_type="qwen2", sliding_window=8)).window is None  # not unless use_sliding_window
+    assert (
+        config_from_hf(
+            shape
+            | dict(model_type="llama", rope_theta=1e4, rope_scaling={"type": "linear", "factor": 2.0})
+        ).rope_scaling["type"]
+        == "linear"
+    )
+    assert (
+        config_from_hf(shape | dict(model_type="mistral")).window == 4096
+        and config_from_hf(shape | dict(model_type="mistral", sliding_window=None)).window is None
+    )
+    assert (
+        config_from_hf(shape | dict(model_type="qwen2", sliding_window=8)).window is None
+    )  # not unless use_sliding_window
     assert config_from_hf(shape | dict(model_type="smollm3")).nope_layers == (3,)
 
 
@@ -255,6 +477,7 @@ def test_configs_of_older_transformers_mean_the_same():
 def test_a_gguf_file_is_read_as_transformers_reads_it():
     import tempfile
     from pathlib import Path
+
     ids = torch.randint(0, 258, (1, 30), generator=torch.Generator().manual_seed(0))
     with tempfile.TemporaryDirectory() as d, torch.no_grad():
         own = load(write_tiny_gguf(Path(d, "tiny.gguf")), dtype=torch.float32, device="cpu")
@@ -267,18 +490,27 @@ def test_damaged_gguf_files_are_named():
     import tempfile
     from pathlib import Path
     from fastcore.test import expect_fail
+
     with tempfile.TemporaryDirectory() as d:
         whole = write_tiny_gguf(Path(d, "tiny.gguf")).read_bytes()
         for keep in (0, 100, 2000, len(whole) // 2, len(whole) - 40):
             Path(d, "cut.gguf").write_bytes(whole[:keep])
-            with expect_fail(ValueError, "cut.gguf"): load(Path(d, "cut.gguf"))
+            with expect_fail(ValueError, "cut.gguf"):
+                load(Path(d, "cut.gguf"))
         Path(d, "text.gguf").write_text("hello " * 100)
-        with expect_fail(ValueError, "not a GGUF file, or it is damaged"): load(Path(d, "text.gguf"))
-        with expect_fail(ValueError, "there is no file"): load(Path(d, "none.gguf"))
-        with expect_fail(ValueError, "of GGUF files, this library reads 'llama'"): load(write_tiny_gguf(Path(d, "other.gguf"), architecture="gemma"))
-        with expect_fail(ValueError, "lacks the tensor 'blk.1.attn_v.weight'"): load(write_tiny_gguf(Path(d, "less.gguf"), **{"blk.1.attn_v": None}))
-        with expect_fail(ValueError, "holds the tensor 'blk.2.attn_v.weight'"): load(write_tiny_gguf(Path(d, "more.gguf"), **{"blk.2.attn_v": (16, 32)}))
-        with expect_fail(ValueError, "'blk.0.ffn_up.weight' has the shape (40, 32), but its config asks for (48, 32)"):
+        with expect_fail(ValueError, "not a GGUF file, or it is damaged"):
+            load(Path(d, "text.gguf"))
+        with expect_fail(ValueError, "there is no file"):
+            load(Path(d, "none.gguf"))
+        with expect_fail(ValueError, "of GGUF files, this library reads 'llama'"):
+            load(write_tiny_gguf(Path(d, "other.gguf"), architecture="gemma"))
+        with expect_fail(ValueError, "lacks the tensor 'blk.1.attn_v.weight'"):
+            load(write_tiny_gguf(Path(d, "less.gguf"), **{"blk.1.attn_v": None}))
+        with expect_fail(ValueError, "holds the tensor 'blk.2.attn_v.weight'"):
+            load(write_tiny_gguf(Path(d, "more.gguf"), **{"blk.2.attn_v": (16, 32)}))
+        with expect_fail(
+            ValueError, "'blk.0.ffn_up.weight' has the shape (40, 32), but its config asks for (48, 32)"
+        ):
             load(write_tiny_gguf(Path(d, "shape.gguf"), **{"blk.0.ffn_up": (40, 32)}))
 
 
@@ -289,33 +521,57 @@ def test_damaged_folders_are_named():
     from pathlib import Path
     from fastcore.test import expect_fail
     from safetensors.torch import load_file, save_file
+
     with tempfile.TemporaryDirectory() as d:
-        d = Path(d); tiny("llama").save_pretrained(d)
-        weights, config = (d/"model.safetensors").read_bytes(), json.loads((d/"config.json").read_text())
+        d = Path(d)
+        tiny("llama").save_pretrained(d)
+        weights, config = (
+            (d / "model.safetensors").read_bytes(),
+            json.loads((d / "config.json").read_text()),
+        )
+
         def broken(message, config=config, **tensors):
-            (d/"config.json").write_text(json.dumps(config))
-            (d/"model.safetensors").write_bytes(weights)
-            changed = {n: t for n, t in (load_file(d/"model.safetensors") | tensors).items() if t is not None}
-            if tensors: save_file({n: t.clone() for n, t in changed.items()}, d/"model.safetensors")
-            with expect_fail(ValueError, message): load(d)
+            (d / "config.json").write_text(json.dumps(config))
+            (d / "model.safetensors").write_bytes(weights)
+            changed = {
+                n: t for n, t in (load_file(d / "model.safetensors") | tensors).items() if t is not None
+            }
+            if tensors:
+                save_file({n: t.clone() for n, t in changed.items()}, d / "model.safetensors")
+            with expect_fail(ValueError, message):
+                load(d)
+
         broken("lacks the tensor 'model.norm.weight'", **{"model.norm.weight": None})
-        broken("lacks the tensor 'model.layers.0.self_attn.q_norm.weight' and 7 more", config=config | {"model_type": "qwen3", "head_dim": 8})
+        broken(
+            "lacks the tensor 'model.layers.0.self_attn.q_norm.weight' and 7 more",
+            config=config | {"model_type": "qwen3", "head_dim": 8},
+        )
         broken("holds the tensor 'model.extra'", **{"model.extra": torch.zeros(2)})
-        broken("'model.norm.weight' has the shape (31,), but its config asks for (32,)", **{"model.norm.weight": torch.zeros(31)})
+        broken(
+            "'model.norm.weight' has the shape (31,), but its config asks for (32,)",
+            **{"model.norm.weight": torch.zeros(31)},
+        )
         broken("unknown architecture 'mamba'", config=config | {"model_type": "mamba"})
-        broken("config.json has no 'hidden_size'", config={k: v for k, v in config.items() if k != "hidden_size"})
+        broken(
+            "config.json has no 'hidden_size'",
+            config={k: v for k, v in config.items() if k != "hidden_size"},
+        )
         broken("the weights are quantized", config=config | {"quantization_config": {"bits": 4}})
         broken("heads don't divide", config=config | {"num_attention_heads": 5, "head_dim": None})
-        (d/"config.json").write_text(json.dumps(config))
+        (d / "config.json").write_text(json.dumps(config))
         for keep in (4, 500, len(weights) - 1):
-            (d/"model.safetensors").write_bytes(weights[:keep])
-            with expect_fail(ValueError, "model.safetensors is damaged or cut short"): load(d)
-        (d/"model.safetensors").write_bytes(b"\xff" * 8 + weights[8:])
-        with expect_fail(ValueError, "damaged"): load(d)
-        (d/"config.json").write_text("{")
-        with expect_fail(ValueError, "config.json is not valid JSON"): load(d)
-        (d/"config.json").unlink()
-        with expect_fail(ValueError, "has no config.json"): load(d)
+            (d / "model.safetensors").write_bytes(weights[:keep])
+            with expect_fail(ValueError, "model.safetensors is damaged or cut short"):
+                load(d)
+        (d / "model.safetensors").write_bytes(b"\xff" * 8 + weights[8:])
+        with expect_fail(ValueError, "damaged"):
+            load(d)
+        (d / "config.json").write_text("{")
+        with expect_fail(ValueError, "config.json is not valid JSON"):
+            load(d)
+        (d / "config.json").unlink()
+        with expect_fail(ValueError, "has no config.json"):
+            load(d)
 
 
 # nbs/01_transformers/05_model.ipynb #4a380ac3
@@ -323,16 +579,22 @@ def test_pickles_are_refused_and_shards_must_be_there():
     import tempfile
     from pathlib import Path
     from fastcore.test import expect_fail
+
     with tempfile.TemporaryDirectory() as d:
         tiny("llama").save_pretrained(d, max_shard_size="20KB")
         shard = sorted(Path(d).glob("model-*.safetensors"))[1]
         shard.unlink()
-        with expect_fail(ValueError, f"lacks {shard.name}"): load(d)
-        for p in Path(d).glob("model*"): p.unlink()
-        with expect_fail(ValueError, "has no model.safetensors"): load(d)
+        with expect_fail(ValueError, f"lacks {shard.name}"):
+            load(d)
+        for p in Path(d).glob("model*"):
+            p.unlink()
+        with expect_fail(ValueError, "has no model.safetensors"):
+            load(d)
         Path(d, "pytorch_model.bin").write_bytes(b"whatever")
-        with expect_fail(ValueError, "Unpickling runs whatever code"): load(d)
-    with expect_fail(ValueError, "no model 'SmolLM9': give one of SmolLM2-135M-Instruct"): load("SmolLM9")
+        with expect_fail(ValueError, "Unpickling runs whatever code"):
+            load(d)
+    with expect_fail(ValueError, "no model 'SmolLM9': give one of SmolLM2-135M-Instruct"):
+        load("SmolLM9")
 
 
 # nbs/01_transformers/05_model.ipynb #13cbc745
@@ -341,7 +603,12 @@ def test_without_a_network_a_repository_is_a_clear_error():
     from fastcore.test import expect_fail
     from huggingface_hub import constants
     from llm_course.core import FetchError
-    with patch.object(constants, "HF_HUB_OFFLINE", True), expect_fail(FetchError, "couldn't be fetched from the Hugging Face hub"): load("nobody/no-such-model")
+
+    with (
+        patch.object(constants, "HF_HUB_OFFLINE", True),
+        expect_fail(FetchError, "couldn't be fetched from the Hugging Face hub"),
+    ):
+        load("nobody/no-such-model")
 
 
 # nbs/01_transformers/05_model.ipynb #eacfc77c
@@ -350,26 +617,45 @@ def test_a_failed_save_leaves_everything_as_it_was():
     from pathlib import Path
     from unittest.mock import patch
     from fastcore.test import expect_fail
+
     with tempfile.TemporaryDirectory() as d:
-        d = Path(d); tiny("llama").save_pretrained(d/"a")
-        small, before = load(d/"a"), {p.name: p.read_bytes() for p in (d/"a").iterdir()}
-        with patch("shutil.disk_usage", return_value=type("Usage", (), {"free": 1000})), expect_fail(OSError, "saving needs 20 MB"): save_pretrained(small, d/"a")
-        with patch("safetensors.torch.serialize_file", side_effect=OSError(28, "No space left on device")):
-            with expect_fail(OSError, "No space left"): save_pretrained(small, d/"a")
-            with expect_fail(OSError, "No space left"): save_pretrained(small, d/"new")
-        assert {p.name: p.read_bytes() for p in (d/"a").iterdir()} == before and not (d/"new").exists()
+        d = Path(d)
+        tiny("llama").save_pretrained(d / "a")
+        small, before = load(d / "a"), {p.name: p.read_bytes() for p in (d / "a").iterdir()}
+        with (
+            patch("shutil.disk_usage", return_value=type("Usage", (), {"free": 1000})),
+            expect_fail(OSError, "saving needs 20 MB"),
+        ):
+            save_pretrained(small, d / "a")
+        with patch(
+            "safetensors.torch.serialize_file", side_effect=OSError(28, "No space left on device")
+        ):
+            with expect_fail(OSError, "No space left"):
+                save_pretrained(small, d / "a")
+            with expect_fail(OSError, "No space left"):
+                save_pretrained(small, d / "new")
+        assert {p.name: p.read_bytes() for p in (d / "a").iterdir()} == before and not (
+            d / "new"
+        ).exists()
         ids = torch.tensor([[1, 2, 3]])
         expected = small.model(ids)
-        save_pretrained(small, d/"a")
-        assert torch.equal(small.model(ids), expected) and torch.equal(load(d/"a").model(ids), expected)
+        save_pretrained(small, d / "a")
+        assert torch.equal(small.model(ids), expected) and torch.equal(
+            load(d / "a").model(ids), expected
+        )
 
 
 # nbs/01_transformers/05_model.ipynb #88f783ea
 def test_what_a_family_has_no_place_for_is_not_saved():
     import tempfile
     from fastcore.test import expect_fail
+
     odd = LanguageModel(Transformer(Config(50, 32, 2, 4, 64, qk_norm=True, architecture="llama")), None)
-    with tempfile.TemporaryDirectory() as d, expect_fail(ValueError, "a llama checkpoint has no place for qk_norm = True"): save_pretrained(odd, d)
+    with (
+        tempfile.TemporaryDirectory() as d,
+        expect_fail(ValueError, "a llama checkpoint has no place for qk_norm = True"),
+    ):
+        save_pretrained(odd, d)
 
 
 # nbs/01_transformers/05_model.ipynb #fde42120
@@ -381,18 +667,32 @@ def test_the_copy_is_made_once_and_again_when_it_was_touched():
     from pathlib import Path
     from unittest.mock import patch
     from llm_course.core import MODELS, ModelFile
+
     with tempfile.TemporaryDirectory() as d:
         d, ids = Path(d), torch.tensor([[5, 6, 7]])
-        data = write_tiny_gguf(d/"tiny.gguf").read_bytes()
-        with patch.dict(MODELS, {"tiny": ModelFile("none==0", "x/tiny.gguf", hashlib.sha256(data).hexdigest(), len(data))}):
-            def load_tiny(): return load("tiny", folder=d, dtype=torch.float32, device="cpu").model(ids)
-            with ThreadPoolExecutor(4) as pool: first, *others = pool.map(lambda _: load_tiny(), range(4))
-            assert all(torch.equal(first, o) for o in others) and not list((d/"tiny").glob(".*"))
-            copy = d/"tiny"/"model.safetensors"
+        data = write_tiny_gguf(d / "tiny.gguf").read_bytes()
+        with patch.dict(
+            MODELS,
+            {"tiny": ModelFile("none==0", "x/tiny.gguf", hashlib.sha256(data).hexdigest(), len(data))},
+        ):
+
+            def load_tiny():
+                return load("tiny", folder=d, dtype=torch.float32, device="cpu").model(ids)
+
+            with ThreadPoolExecutor(4) as pool:
+                first, *others = pool.map(lambda _: load_tiny(), range(4))
+            assert all(torch.equal(first, o) for o in others) and not list((d / "tiny").glob(".*"))
+            copy = d / "tiny" / "model.safetensors"
             made = copy.stat().st_mtime_ns
             assert torch.equal(load_tiny(), first) and copy.stat().st_mtime_ns == made
-            for damage in (lambda: copy.write_bytes(copy.read_bytes()[:-8]), lambda: copy.write_bytes(copy.read_bytes()[:-8] + b"damaged!"), copy.unlink, (d/"tiny"/"config.json").unlink,
-                           lambda: shutil.rmtree(d/"tiny"), lambda: (d/"tiny"/"source.json").write_text("{")):
+            for damage in (
+                lambda: copy.write_bytes(copy.read_bytes()[:-8]),
+                lambda: copy.write_bytes(copy.read_bytes()[:-8] + b"damaged!"),
+                copy.unlink,
+                (d / "tiny" / "config.json").unlink,
+                lambda: shutil.rmtree(d / "tiny"),
+                lambda: (d / "tiny" / "source.json").write_text("{"),
+            ):
                 damage()
                 assert torch.equal(load_tiny(), first)
 
@@ -401,6 +701,7 @@ def test_the_copy_is_made_once_and_again_when_it_was_touched():
 def test_importing_takes_no_time_and_no_network():
     import subprocess
     import sys
+
     code = """if True:
     import socket, sys, time
     def refuse(*a, **k): raise AssertionError("the import reached for the network")
@@ -415,16 +716,22 @@ def test_importing_takes_no_time_and_no_network():
 # nbs/01_transformers/05_model.ipynb #32f5f7e6
 def test_streamed_pieces_join_to_the_text():
     from hypothesis import given, settings as hypothesis_settings, strategies as st
+
     tokenizer = lm.tokenizer
+
 
     @given(st.lists(st.integers(0, tokenizer.vocab_size - 1), max_size=30) | st.text())
     @hypothesis_settings(max_examples=300, deadline=None)
     def check(ids):
-        if isinstance(ids, str): ids = tokenizer.encode(ids)
+        if isinstance(ids, str):
+            ids = tokenizer.encode(ids)
         pieces = list(stream_text(tokenizer, ids))
         whole = tokenizer.decode(ids, skip_special=True)
         assert "".join(pieces) == whole and all(pieces)
-        if "\ufffd" not in whole: assert not any("\ufffd" in p for p in pieces)
+        if "\ufffd" not in whole:
+            assert not any("\ufffd" in p for p in pieces)
+
+
     check()
 
 
@@ -435,33 +742,53 @@ def test_a_chat_is_its_template_and_stops_at_its_end():
     ids = lm.tokenizer.encode(lm.tokenizer.apply_chat_template(chat))
     tokens = list(generate(lm.model, ids, 30, stop_ids=lm.tokenizer.stop_ids))
     assert tokens[-1] in lm.tokenizer.stop_ids and len(tokens) < 30
-    assert "".join(pieces) == lm.tokenizer.decode(tokens, skip_special=True) == lm.chat(chat[0]["content"], 30) and len(pieces) > 3
+    assert (
+        "".join(pieces)
+        == lm.tokenizer.decode(tokens, skip_special=True)
+        == lm.chat(chat[0]["content"], 30)
+        and len(pieces) > 3
+    )
     assert torch.equal(next_logits(lm, chat).argmax(-1), torch.tensor(tokens[:1]))
 
 
 # nbs/01_transformers/05_model.ipynb #a5452717
 def test_a_model_without_a_tokenizer_says_so():
     from fastcore.test import expect_fail
+
     bare = LanguageModel(Transformer(Config(50, 32, 2, 4, 64)), None)
-    with expect_fail(ValueError, "came without a tokenizer.json"): bare.chat("Hello")
+    with expect_fail(ValueError, "came without a tokenizer.json"):
+        bare.chat("Hello")
 
 
 # nbs/01_transformers/05_model.ipynb #3f507d3e
 def test_solution_variants():
     counts = variants(Config(49152, 576, 30, 9, 1536, n_kv_heads=3))
     assert counts["own output"] - counts["as it is"] == 49152 * 576
-    assert counts["as it is"] == 134_515_008 and abs(counts["GPT-2's feed-forward"] / counts["as it is"] - 1) < 0.01  # 3 · 1536 = 2 · 4 · 576
+    assert (
+        counts["as it is"] == 134_515_008
+        and abs(counts["GPT-2's feed-forward"] / counts["as it is"] - 1) < 0.01
+    )  # 3 · 1536 = 2 · 4 · 576
 
 
 # nbs/01_transformers/05_model.ipynb #23ea8ce6
 def test_solution_ban():
     prompt = lm.encode("The capital of France is")
-    free, barred = (lm.tokenizer.decode(generate(lm.model, prompt, 4, processors=p)) for p in ([], [ban(lm.encode(" Paris"))]))
+    free, barred = (
+        lm.tokenizer.decode(generate(lm.model, prompt, 4, processors=p))
+        for p in ([], [ban(lm.encode(" Paris"))])
+    )
     assert free.startswith(" Paris") and "Paris" not in barred
 
 
 # nbs/01_transformers/05_model.ipynb #c0c8a289
 def test_solution_lens():
     curve = lens(lm, "The capital of France is", " Paris")
-    assert len(curve) == len(lm.model.layers) and abs(curve[-1] - next_logits(lm, "The capital of France is").softmax(-1)[0, lm.encode(" Paris")].item()) < 1e-4
+    assert (
+        len(curve) == len(lm.model.layers)
+        and abs(
+            curve[-1]
+            - next_logits(lm, "The capital of France is").softmax(-1)[0, lm.encode(" Paris")].item()
+        )
+        < 1e-4
+    )
     assert max(curve[:25]) < 0.01 and curve[-1] > 0.5  # nothing to be seen until the last layers

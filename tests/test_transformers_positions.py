@@ -23,7 +23,9 @@ def pairs_that_turn(head_dim, base, length):
 
 # nbs/01_transformers/03_positions.ipynb #6753f7a4
 def move_keys(k, by, frequencies):
-    return apply_rope(k, *rope_cos_sin(torch.full((k.shape[2],), by), frequencies))  # turning twice adds the angles
+    return apply_rope(
+        k, *rope_cos_sin(torch.full((k.shape[2],), by), frequencies)
+    )  # turning twice adds the angles
 
 
 # nbs/01_transformers/03_positions.ipynb #866ad811
@@ -44,7 +46,8 @@ def test_attention_without_positions_is_blind_to_order():
 def test_sinusoidal_products_depend_on_distance_only():
     table = sinusoidal(300, 64).double()
     products = table @ table.T
-    for distance in (0, 1, 7, 100): assert products.diagonal(distance).std() < 1e-4
+    for distance in (0, 1, 7, 100):
+        assert products.diagonal(distance).std() < 1e-4
     torch.testing.assert_close(products.diagonal(0), torch.full((300,), 32.0).double())
 
 
@@ -52,10 +55,15 @@ def test_sinusoidal_products_depend_on_distance_only():
 def test_rope_scores_depend_on_distance_only():
     torch.manual_seed(0)
     q, k, freqs = torch.randn(1, 2, 40, 64), torch.randn(1, 2, 40, 64), rope_frequencies(64, 1e5)
+
+
     def scores(start):
         cos, sin = rope_cos_sin(torch.arange(start, start + 40), freqs)
         return apply_rope(q, cos, sin) @ apply_rope(k, cos, sin).mT
-    for start in (1, 17, 1000): torch.testing.assert_close(scores(start), scores(0), atol=2e-3, rtol=0)
+
+
+    for start in (1, 17, 1000):
+        torch.testing.assert_close(scores(start), scores(0), atol=2e-3, rtol=0)
     assert (scores(0) - q @ k.mT).abs().max() > 1  # and distance does count
 
 
@@ -65,8 +73,12 @@ def test_rope_equals_complex_rotation_and_keeps_lengths():
     x, positions = torch.randn(2, 3, 5, 16), torch.tensor([[0, 1, 2, 3, 4], [7, 8, 30, 31, 500]])
     freqs = rope_frequencies(16)
     y = apply_rope(x, *rope_cos_sin(positions, freqs))
-    turned = torch.complex(x[..., :8], x[..., 8:]).to(torch.complex128) * torch.polar(torch.ones(8).double(), positions[:, None, :, None] * freqs.double())
-    torch.testing.assert_close(y, torch.cat((turned.real, turned.imag), -1).float(), atol=1e-4, rtol=1e-4)
+    turned = torch.complex(x[..., :8], x[..., 8:]).to(torch.complex128) * torch.polar(
+        torch.ones(8).double(), positions[:, None, :, None] * freqs.double()
+    )
+    torch.testing.assert_close(
+        y, torch.cat((turned.real, turned.imag), -1).float(), atol=1e-4, rtol=1e-4
+    )
     torch.testing.assert_close(y.norm(dim=-1), x.norm(dim=-1))
     assert torch.equal(y[0, :, 0], x[0, :, 0])  # position 0 turns nothing
 
@@ -74,7 +86,10 @@ def test_rope_equals_complex_rotation_and_keeps_lengths():
 # nbs/01_transformers/03_positions.ipynb #bbbe7653
 def test_the_real_model_sees_distances_only():
     ids = torch.tensor([lm.tokenizer.encode("The dog chased the cat because it was hungry.")])
-    with torch.inference_mode(): here, there = (lm.model(ids, positions=torch.arange(ids.shape[1]) + start) for start in (0, 1000))
+    with torch.inference_mode():
+        here, there = (
+            lm.model(ids, positions=torch.arange(ids.shape[1]) + start) for start in (0, 1000)
+        )
     assert (here - there).norm() / here.norm() < 1e-3 and torch.equal(here.argmax(-1), there.argmax(-1))
 
 
@@ -83,7 +98,11 @@ def test_rope_in_bfloat16_keeps_neighbours_apart():
     x = torch.ones(1, 1, 6, 64, dtype=torch.bfloat16)
     cos, sin = rope_cos_sin(torch.arange(4095, 4101), rope_frequencies(64))
     y = apply_rope(x, cos, sin)
-    assert y.dtype == torch.bfloat16 and cos.dtype == torch.float32 and len({tuple(row.tolist()) for row in y[0, 0]}) == 6
+    assert (
+        y.dtype == torch.bfloat16
+        and cos.dtype == torch.float32
+        and len({tuple(row.tolist()) for row in y[0, 0]}) == 6
+    )
 
 
 # nbs/01_transformers/03_positions.ipynb #7e90b3ce
@@ -91,15 +110,46 @@ def test_reordered_weights_give_the_same_scores():
     torch.manual_seed(0)
     x, n_heads, d = torch.randn(1, 6, 32), 4, 8
     wq, wk, freqs = torch.randn(n_heads * d, 32), torch.randn(n_heads * d, 32), rope_frequencies(d)
-    def heads(w): return (x @ w.T).view(1, 6, n_heads, d).transpose(1, 2)
+
+
+    def heads(w):
+        return (x @ w.T).view(1, 6, n_heads, d).transpose(1, 2)
+
+
     def neighbours(y):
-        turned = torch.view_as_complex(y.unflatten(-1, (-1, 2)).contiguous()) * torch.polar(torch.ones(()), torch.arange(6)[:, None] * freqs)
+        turned = torch.view_as_complex(y.unflatten(-1, (-1, 2)).contiguous()) * torch.polar(
+            torch.ones(()), torch.arange(6)[:, None] * freqs
+        )
         return torch.view_as_real(turned).flatten(-2)
+
+
     cos, sin = rope_cos_sin(torch.arange(6), freqs)
-    ours = apply_rope(heads(interleaved_to_half(wq, n_heads)), cos, sin) @ apply_rope(heads(interleaved_to_half(wk, n_heads)), cos, sin).mT
-    torch.testing.assert_close(ours, neighbours(heads(wq)) @ neighbours(heads(wk)).mT, atol=1e-3, rtol=1e-4)
+    ours = (
+        apply_rope(heads(interleaved_to_half(wq, n_heads)), cos, sin)
+        @ apply_rope(heads(interleaved_to_half(wk, n_heads)), cos, sin).mT
+    )
+    torch.testing.assert_close(
+        ours, neighbours(heads(wq)) @ neighbours(heads(wk)).mT, atol=1e-3, rtol=1e-4
+    )
     bias = torch.arange(16.0)
-    assert interleaved_to_half(bias, 2).tolist() == [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15]
+    assert interleaved_to_half(bias, 2).tolist() == [
+        0,
+        2,
+        4,
+        6,
+        1,
+        3,
+        5,
+        7,
+        8,
+        10,
+        12,
+        14,
+        9,
+        11,
+        13,
+        15,
+    ]
 
 
 # nbs/01_transformers/03_positions.ipynb #1aa7c622
@@ -107,16 +157,29 @@ def test_attention_with_rope_equals_transformers():
     from transformers import LlamaConfig, Qwen3Config
     from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding
     from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
+
     torch.manual_seed(0)
-    sizes = dict(hidden_size=96, num_attention_heads=6, num_key_value_heads=2, head_dim=16, attn_implementation="eager", rope_parameters={"rope_type": "default", "rope_theta": 5e4})
+    sizes = dict(
+        hidden_size=96,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        head_dim=16,
+        attn_implementation="eager",
+        rope_parameters={"rope_type": "default", "rope_theta": 5e4},
+    )
     x, mask = torch.randn(2, 9, 96), torch.full((9, 9), -torch.inf).triu(1)[None, None]
     freqs = rope_frequencies(16, 5e4)
     cos, sin = rope_cos_sin(torch.arange(9), freqs)
-    for cfg, theirs, norm in ((LlamaConfig(**sizes), LlamaAttention, None), (Qwen3Config(**sizes), Qwen3Attention, lambda d: nn.RMSNorm(d, 1e-6))):
+    for cfg, theirs, norm in (
+        (LlamaConfig(**sizes), LlamaAttention, None),
+        (Qwen3Config(**sizes), Qwen3Attention, lambda d: nn.RMSNorm(d, 1e-6)),
+    ):
         theirs = theirs(cfg, 0)
         ours = MultiHeadAttention(96, 6, 2, 16, qk_norm=norm)
         state = theirs.state_dict()
-        ours.load_state_dict(state | {"qkv_proj.weight": torch.cat([state.pop(f"{p}_proj.weight") for p in "qkv"])})
+        ours.load_state_dict(
+            state | {"qkv_proj.weight": torch.cat([state.pop(f"{p}_proj.weight") for p in "qkv"])}
+        )
         ref, _ = theirs(x, LlamaRotaryEmbedding(cfg)(x, torch.arange(9)[None]), mask)
         torch.testing.assert_close(ours(x, rotate=lambda y: apply_rope(y, cos, sin)), ref)
 
@@ -125,12 +188,31 @@ def test_attention_with_rope_equals_transformers():
 def test_rope_scaling_equals_transformers():
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
     old = {"original_max_position_embeddings": 2048}
-    for scaling in ({"rope_type": "linear", "factor": 4.0}, {"rope_type": "llama3", "factor": 16.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, **old},
-                    {"rope_type": "yarn", "factor": 16.0, **old}, {"rope_type": "yarn", "factor": 16.0, "beta_fast": 16, "beta_slow": 2, "truncate": False, **old},
-                    {"rope_type": "yarn", "factor": 16.0, "mscale": 1.0, "mscale_all_dim": 0.5, **old}, {"rope_type": "yarn", "factor": 16.0, "attention_factor": 1.5, **old}):
+    for scaling in (
+        {"rope_type": "linear", "factor": 4.0},
+        {"rope_type": "llama3", "factor": 16.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, **old},
+        {"rope_type": "yarn", "factor": 16.0, **old},
+        {
+            "rope_type": "yarn",
+            "factor": 16.0,
+            "beta_fast": 16,
+            "beta_slow": 2,
+            "truncate": False,
+            **old,
+        },
+        {"rope_type": "yarn", "factor": 16.0, "mscale": 1.0, "mscale_all_dim": 0.5, **old},
+        {"rope_type": "yarn", "factor": 16.0, "attention_factor": 1.5, **old},
+    ):
         for d, base in ((64, 1e5), (128, 5e5), (80, 1e4)):
-            cfg = LlamaConfig(hidden_size=4 * d, num_attention_heads=4, head_dim=d, max_position_embeddings=32768, rope_parameters={**scaling, "rope_theta": base})
+            cfg = LlamaConfig(
+                hidden_size=4 * d,
+                num_attention_heads=4,
+                head_dim=d,
+                max_position_embeddings=32768,
+                rope_parameters={**scaling, "rope_theta": base},
+            )
             ref, amplitude = ROPE_INIT_FUNCTIONS[scaling["rope_type"]](cfg, "cpu")
             torch.testing.assert_close(rope_frequencies(d, base, scaling), ref, rtol=1e-6, atol=0)
             assert rope_amplitude(scaling) == amplitude
@@ -138,26 +220,48 @@ def test_rope_scaling_equals_transformers():
 
 # nbs/01_transformers/03_positions.ipynb #e92ebedd
 def test_scaling_names_of_old_and_new_checkpoints():
-    assert torch.equal(rope_frequencies(8, scaling={"type": "linear", "factor": 2.0}), rope_frequencies(8) / 2)
-    for none in (None, {}, {"rope_type": "default", "rope_theta": 1e4}): assert torch.equal(rope_frequencies(8, scaling=none), rope_frequencies(8)) and rope_amplitude(none) == 1
+    assert torch.equal(
+        rope_frequencies(8, scaling={"type": "linear", "factor": 2.0}), rope_frequencies(8) / 2
+    )
+    for none in (None, {}, {"rope_type": "default", "rope_theta": 1e4}):
+        assert (
+            torch.equal(rope_frequencies(8, scaling=none), rope_frequencies(8))
+            and rope_amplitude(none) == 1
+        )
 
 
 # nbs/01_transformers/03_positions.ipynb #d791bf76
 def test_position_errors_say_what_was_given():
     from fastcore.test import expect_fail
-    with expect_fail(ValueError, "must be even and above 0; got 7"): sinusoidal(4, 7)
-    with expect_fail(ValueError, "unknown RoPE scaling 'dynamic'"): rope_frequencies(8, scaling={"rope_type": "dynamic", "factor": 2.0})
-    with expect_fail(ValueError, "'llama3' needs low_freq_factor, high_freq_factor"): rope_frequencies(8, scaling={"rope_type": "llama3", "factor": 2.0, "original_max_position_embeddings": 64})
-    with expect_fail(ValueError, "count from 0, got -3"): rope_cos_sin(torch.tensor([[2, -3]]), rope_frequencies(8))
-    with expect_fail(ValueError, "cos and sin for 3 tokens of size 8 don't fit 4 tokens of size 8"): apply_rope(torch.ones(1, 1, 4, 8), *rope_cos_sin(torch.arange(3), rope_frequencies(8)))
-    with expect_fail(ValueError, "12 rows aren't 4 heads of an even size"): interleaved_to_half(torch.ones(12, 5), 4)
+
+    with expect_fail(ValueError, "must be even and above 0; got 7"):
+        sinusoidal(4, 7)
+    with expect_fail(ValueError, "unknown RoPE scaling 'dynamic'"):
+        rope_frequencies(8, scaling={"rope_type": "dynamic", "factor": 2.0})
+    with expect_fail(ValueError, "'llama3' needs low_freq_factor, high_freq_factor"):
+        rope_frequencies(
+            8, scaling={"rope_type": "llama3", "factor": 2.0, "original_max_position_embeddings": 64}
+        )
+    with expect_fail(ValueError, "count from 0, got -3"):
+        rope_cos_sin(torch.tensor([[2, -3]]), rope_frequencies(8))
+    with expect_fail(ValueError, "cos and sin for 3 tokens of size 8 don't fit 4 tokens of size 8"):
+        apply_rope(torch.ones(1, 1, 4, 8), *rope_cos_sin(torch.arange(3), rope_frequencies(8)))
+    with expect_fail(ValueError, "12 rows aren't 4 heads of an even size"):
+        interleaved_to_half(torch.ones(12, 5), 4)
 
 
 # nbs/01_transformers/03_positions.ipynb #46d2be8b
 def test_solution_pairs_that_turn():
-    assert pairs_that_turn(64, 1e5, 8192) == 20 and pairs_that_turn(64, 1e5, 6) == 0 and pairs_that_turn(64, 1e5, 7) == 1
+    assert (
+        pairs_that_turn(64, 1e5, 8192) == 20
+        and pairs_that_turn(64, 1e5, 6) == 0
+        and pairs_that_turn(64, 1e5, 7) == 1
+    )
     base = (1_000_000 / (2 * math.pi)) ** (64 / 30)  # the 16th pair turns by base ** (-30 / 64) a token
-    assert pairs_that_turn(64, base * .99, 1_000_000) == 16 and pairs_that_turn(64, base * 1.01, 1_000_000) == 15
+    assert (
+        pairs_that_turn(64, base * 0.99, 1_000_000) == 16
+        and pairs_that_turn(64, base * 1.01, 1_000_000) == 15
+    )
 
 
 # nbs/01_transformers/03_positions.ipynb #25d95eb3
@@ -165,16 +269,25 @@ def test_solution_move_keys():
     torch.manual_seed(0)
     k, freqs = torch.randn(1, 2, 7, 32), rope_frequencies(32)
     turned = apply_rope(k, *rope_cos_sin(torch.arange(7), freqs))
-    torch.testing.assert_close(move_keys(turned, 100, freqs), apply_rope(k, *rope_cos_sin(torch.arange(7) + 100, freqs)), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        move_keys(turned, 100, freqs),
+        apply_rope(k, *rope_cos_sin(torch.arange(7) + 100, freqs)),
+        atol=1e-4,
+        rtol=1e-4,
+    )
 
 
 # nbs/01_transformers/03_positions.ipynb #22d1ac43
 def test_solution_apply_partial_rope():
     torch.manual_seed(0)
     q, k, freqs = torch.randn(1, 2, 9, 32), torch.randn(1, 2, 9, 32), rope_frequencies(8)
+
+
     def scores(start):
         cos, sin = rope_cos_sin(torch.arange(9) + start, freqs)
         return apply_partial_rope(q, cos, sin) @ apply_partial_rope(k, cos, sin).mT
+
+
     torch.testing.assert_close(scores(50), scores(0), atol=1e-3, rtol=1e-4)  # it keeps both
     y = apply_partial_rope(q, *rope_cos_sin(torch.arange(9), freqs))
     assert torch.equal(y[..., 8:], q[..., 8:]) and torch.allclose(y.norm(dim=-1), q.norm(dim=-1))

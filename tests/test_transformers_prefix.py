@@ -11,22 +11,41 @@ import torch
 from llm_course.transformers.model import load
 
 lm = load()
-system = {"role": "system", "content": "You are a patient guide in a museum of natural history. Answer in one or two short sentences."}
-questions = ["What is the oldest fossil?", "How do we know its age?", "And the largest dinosaur?", "Could it swim?", "Thank you. What should I look at next?"]
-answers = ["Some of the oldest fossils are layers of rock made by tiny living things, about three and a half billion years old.",
-           "From the atoms in the rock around it: some of them decay at a known rate, like a clock.",
-           "The largest that we know were long-necked plant eaters such as Patagotitan, about as heavy as ten elephants.",
-           "Probably it could wade through rivers, but it was too heavy and too full of air to swim well.", "The hall of early mammals."]
+system = {
+    "role": "system",
+    "content": "You are a patient guide in a museum of natural history. Answer in one or two short sentences.",
+}
+questions = [
+    "What is the oldest fossil?",
+    "How do we know its age?",
+    "And the largest dinosaur?",
+    "Could it swim?",
+    "Thank you. What should I look at next?",
+]
+answers = [
+    "Some of the oldest fossils are layers of rock made by tiny living things, about three and a half billion years old.",
+    "From the atoms in the rock around it: some of them decay at a known rate, like a clock.",
+    "The largest that we know were long-necked plant eaters such as Patagotitan, about as heavy as ten elephants.",
+    "Probably it could wade through rivers, but it was too heavy and too full of air to swim well.",
+    "The hall of early mammals.",
+]
+
 
 def fill(cache, t):
     "Append `t` tokens of nothing, without a model."
     x = torch.zeros(1, 1, t, 4)
-    cache.attend(0, x, x, x); cache.advance(t)
+    cache.attend(0, x, x, x)
+    cache.advance(t)
+
 
 def prompt_of(turn):
     "The ids that the model reads at this turn, from 1."
-    chat = [m for q, a in zip(questions, answers) for m in ({"role": "user", "content": q}, {"role": "assistant", "content": a})]
-    return lm.encode([system, *chat[:2 * turn - 1]])
+    chat = [
+        m
+        for q, a in zip(questions, answers)
+        for m in ({"role": "user", "content": q}, {"role": "assistant", "content": a})
+    ]
+    return lm.encode([system, *chat[: 2 * turn - 1]])
 
 
 # nbs/01_transformers/08_prefix.ipynb #c680dc9f
@@ -57,41 +76,60 @@ def test_a_collision_costs_time_and_never_changes_an_answer():
     pool = KVPool(64, block_size=4)
     texts = [prompt_of(1)[:24], [7] * 24, list(range(100, 124))]
     for bits in (0, 1, 2):
-        cache = PrefixCache(pool, hash=lambda parent, tokens: bytes([chain_hash(parent, tokens)[0] % 2 ** bits]))
+        cache = PrefixCache(
+            pool, hash=lambda parent, tokens: bytes([chain_hash(parent, tokens)[0] % 2**bits])
+        )
         owner = {}
         for ids in texts:
             blocks = pool.blocks.alloc(6)
-            owner |= {b: (i, tuple(ids[:4 * i + 4])) for i, b in enumerate(blocks)}
+            owner |= {b: (i, tuple(ids[: 4 * i + 4])) for i, b in enumerate(blocks)}
             cache.insert(ids, blocks)
-            for probe in texts:  # a block that is handed out holds exactly the text asked for, at the right place
-                for i, b in enumerate(cache.match(probe)): assert owner[b] == (i, tuple(probe[:4 * i + 4]))
+            for probe in (
+                texts
+            ):  # a block that is handed out holds exactly the text asked for, at the right place
+                for i, b in enumerate(cache.match(probe)):
+                    assert owner[b] == (i, tuple(probe[: 4 * i + 4]))
         pool.blocks.reclaim = None
 
 
 # nbs/01_transformers/08_prefix.ipynb #17d6d4bd
 def test_whatever_is_found_is_right_and_no_block_leaks():
     from hypothesis import given, settings, strategies as st
+
     texts = st.lists(st.integers(0, 2), min_size=1, max_size=14)
 
-    @given(st.lists(st.tuples(texts, st.sampled_from(["", "salt"]), st.sampled_from(["use", "evict"])), max_size=25))
+
+    @given(
+        st.lists(
+            st.tuples(texts, st.sampled_from(["", "salt"]), st.sampled_from(["use", "evict"])),
+            max_size=25,
+        )
+    )
     @settings(max_examples=200, deadline=None)
     def check(steps):
         pool = KVPool(9, block_size=2)
         cache, computed = PrefixCache(pool), {}  # block -> (salt, text up to its end)
         for ids, salt, what in steps:
-            if what == "evict": cache.evict(2); continue
+            if what == "evict":
+                cache.evict(2)
+                continue
             held = PagedKVCache(pool)
             found = cache.match(ids, salt)
             held.adopt(0, found, 2 * len(found))
-            for i, b in enumerate(found): assert computed[b] == (salt, tuple(ids[:2 * i + 2]))
-            if new := len(ids) - 2 * len(found): fill(held, new)
-            for i, b in enumerate(held.blocks(0)): computed[b] = (salt, tuple(ids[:2 * i + 2]))
+            for i, b in enumerate(found):
+                assert computed[b] == (salt, tuple(ids[: 2 * i + 2]))
+            if new := len(ids) - 2 * len(found):
+                fill(held, new)
+            for i, b in enumerate(held.blocks(0)):
+                computed[b] = (salt, tuple(ids[: 2 * i + 2]))
             cache.insert(ids, held.blocks(0), salt)
             assert cache.match(ids, salt) != [] or len(ids) < 2
             held.free()
             assert pool.blocks.n_free == 9 - len(cache) and all(r <= 1 for r in pool.blocks.refs)
         cache.evict(9)
         assert pool.blocks.n_free == 9 and len(cache) == 0
+
+
     check()
 
 
@@ -102,10 +140,11 @@ def test_eviction_takes_the_longest_unused_and_ends_before_beginnings():
     a, b = pool.blocks.alloc(3), pool.blocks.alloc(2)
     cache.insert([1, 1, 2, 2, 3, 3], a)
     cache.insert([5, 5, 6, 6], b)
-    pool.blocks.decref(a + b)       # the requests are over; only the cache holds the blocks
-    cache.match([1, 1])             # the beginning of the first text is in use again
+    pool.blocks.decref(a + b)  # the requests are over; only the cache holds the blocks
+    cache.match([1, 1])  # the beginning of the first text is in use again
     order = []
-    while cache.evict(1): order += [x for x in a + b if pool.blocks.refs[x] == 0 and x not in order]
+    while cache.evict(1):
+        order += [x for x in a + b if pool.blocks.refs[x] == 0 and x not in order]
     assert order == [a[2], a[1], b[1], b[0], a[0]] and len(cache) == 0
 
 
@@ -124,7 +163,9 @@ def test_salts_keep_users_apart_and_half_blocks_stay_private():
     pool = KVPool(8, block_size=4)
     cache = PrefixCache(pool)
     cache.insert(list(range(10)), blocks := pool.blocks.alloc(3), salt="alice")
-    assert cache.match(list(range(10)), salt="alice") == blocks[:2]  # the third block holds two tokens only
+    assert (
+        cache.match(list(range(10)), salt="alice") == blocks[:2]
+    )  # the third block holds two tokens only
     assert cache.match(list(range(10)), salt="bob") == cache.match(list(range(10))) == []
     assert cache.match(list(range(3)), salt="alice") == []
 
@@ -147,7 +188,10 @@ def test_answers_are_the_same_with_and_without_the_cache():
 # nbs/01_transformers/08_prefix.ipynb #da3ef6a0
 def test_a_pool_too_small_for_all_evicts_and_stays_right():
     prefix = PrefixCache(KVPool(13, block_size=16))  # room for about one of the three conversations
-    chats = [ChatSession(lm, prefix, [{"role": "system", "content": f"You are {who}."}]) for who in ("a sailor", "a baker", "a judge")]
+    chats = [
+        ChatSession(lm, prefix, [{"role": "system", "content": f"You are {who}."}])
+        for who in ("a sailor", "a baker", "a judge")
+    ]
     for q in ("Say hello to everybody in the room, please.", "Now say goodbye to all of them."):
         for chat in chats:
             expected = lm.chat([*chat.messages, {"role": "user", "content": q}], 4)
@@ -160,35 +204,46 @@ def test_a_reader_who_stops_early_leaks_nothing():
     prefix = PrefixCache(KVPool(64))
     session = ChatSession(lm, prefix, [system])
     answer = session.send(questions[0], 30)
-    next(answer); answer.close()
+    next(answer)
+    answer.close()
     assert prefix.pool.blocks.n_free == 64 - len(prefix) and len(prefix) > 0
     assert session.messages == [system]  # a turn that was not finished didn't happen
-    assert "".join(session.send(questions[0], 5)) == lm.chat([system, {"role": "user", "content": questions[0]}], 5)
+    assert "".join(session.send(questions[0], 5)) == lm.chat(
+        [system, {"role": "user", "content": questions[0]}], 5
+    )
 
 
 # nbs/01_transformers/08_prefix.ipynb #b37bc313
 def test_a_chat_larger_than_the_pool_is_a_clear_error_and_leaks_nothing():
     from fastcore.test import expect_fail
     from llm_course.transformers.cache import PoolExhausted
+
     prefix = PrefixCache(KVPool(3, block_size=16))
     used, left = prefix.pool.blocks.alloc(2)
-    prefix.insert(list(range(100, 116)), [used]); prefix.insert(list(range(200, 216)), [left])
+    prefix.insert(list(range(100, 116)), [used])
+    prefix.insert(list(range(200, 216)), [left])
     prefix.pool.blocks.decref([left])  # nobody uses it just now
-    with expect_fail(PoolExhausted, "blocks wanted"): list(ChatSession(lm, prefix, [system]).send(questions[0], 4))
-    assert prefix.match(list(range(100, 116))) == [used] and prefix.pool.blocks.refs[used] == 2  # what somebody uses stays
+    with expect_fail(PoolExhausted, "blocks wanted"):
+        list(ChatSession(lm, prefix, [system]).send(questions[0], 4))
+    assert (
+        prefix.match(list(range(100, 116))) == [used] and prefix.pool.blocks.refs[used] == 2
+    )  # what somebody uses stays
     assert prefix.pool.blocks.n_free == 3 - len(prefix)
-    with expect_fail(ValueError, "fill 2 blocks of 16, got 1"): prefix.insert(list(range(40)), [0])
+    with expect_fail(ValueError, "fill 2 blocks of 16, got 1"):
+        prefix.insert(list(range(40)), [0])
 
 
 # nbs/01_transformers/08_prefix.ipynb #2fdfd519
 def test_solution_reusable():
     assert reusable([[1, 2, 3, 4, 5]] * 2, 2) == 4 / 10 and reusable([[1, 2, 3, 4]] * 2, 2) == 2 / 8
     requests = [prompt_of(t) for t in range(1, 6)]
-    prefix = PrefixCache(KVPool(256)); found = 0
+    prefix = PrefixCache(KVPool(256))
+    found = 0
     for ids in requests:
         found += 16 * len(prefix.match(ids[:-1]))
         fill(held := PagedKVCache(prefix.pool), len(ids))
-        prefix.insert(ids, held.blocks(0)); held.free()
+        prefix.insert(ids, held.blocks(0))
+        held.free()
     assert abs(reusable(requests, 16) - found / sum(map(len, requests))) < 1e-9
 
 
@@ -202,7 +257,8 @@ def test_solution_lost():
 def test_solution_pin():
     pool = KVPool(6, block_size=2)
     prefix = PrefixCache(pool)
-    prefix.insert([1, 1, 2, 2, 3, 3], blocks := pool.blocks.alloc(3)); pool.blocks.decref(blocks)
+    prefix.insert([1, 1, 2, 2, 3, 3], blocks := pool.blocks.alloc(3))
+    pool.blocks.decref(blocks)
     pinned = pin(prefix, [1, 1, 2, 2])
     assert prefix.evict(6) == 1 and prefix.match([1, 1, 2, 2, 3, 3]) == pinned
     pool.blocks.decref(pinned)

@@ -25,21 +25,31 @@ tokenizer = Tokenizer.from_gguf(gguf_path)
 def missing_bytes(tokenizer: Tokenizer) -> set[int]:
     "The bytes for which the vocabulary has no token."
     from tokenizers.pre_tokenizers import ByteLevel
-    letters = dict(zip(BYTE_ORDER, sorted(ByteLevel.alphabet())))  # how the library spells each byte, in the same order
+
+    letters = dict(
+        zip(BYTE_ORDER, sorted(ByteLevel.alphabet()))
+    )  # how the library spells each byte, in the same order
     return {b for b, letter in letters.items() if tokenizer.backend.token_to_id(letter) is None}
 
 
 # nbs/01_transformers/01_tokens.ipynb #19a83f63
 from functools import cache
 
+
 @cache
 def transformers_tokenizer(cuts: bool = True):
     "transformers' reading of the same GGUF file; with `cuts`, with the cuts that the file asks for and transformers leaves out."
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
+
     peer = AutoTokenizer.from_pretrained(str(gguf_path.parent), gguf_file=gguf_path.name)
-    if cuts: peer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    if cuts:
+        peer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        )
     return peer
 
 
@@ -57,7 +67,9 @@ def unused(bpe: BPE, text: str) -> list[bytes]:
 # nbs/01_transformers/01_tokens.ipynb #fb5e2da8
 def defuse(text: str) -> str:
     for token in tokenizer.backend.get_added_tokens_decoder().values():
-        text = text.replace(token.content, token.content[0] + "\u200b" + token.content[1:])  # a space without width
+        text = text.replace(
+            token.content, token.content[0] + "\u200b" + token.content[1:]
+        )  # a space without width
     return text
 
 
@@ -65,15 +77,20 @@ def defuse(text: str) -> str:
 def test_pretokenize_loses_nothing():
     from hypothesis import given, settings, strategies as st
 
+
     @given(st.text())
     @settings(max_examples=300, deadline=None)
-    def check(text): assert "".join(pretokenize(text)) == text
+    def check(text):
+        assert "".join(pretokenize(text)) == text
+
+
     check()
 
 
 # nbs/01_transformers/01_tokens.ipynb #4a020669
 def test_pretokenize_cuts_like_gpt2():
     from tokenizers.pre_tokenizers import ByteLevel
+
     spans = [span for _, span in ByteLevel(add_prefix_space=False).pre_tokenize_str(corpus)]
     assert pretokenize(corpus) == [corpus[a:b] for a, b in spans]
 
@@ -82,14 +99,21 @@ def test_pretokenize_cuts_like_gpt2():
 def test_merges_equal_those_of_the_tokenizers_library():
     import tokenizers
     from tokenizers import models, pre_tokenizers, trainers
+
     peer = tokenizers.Tokenizer(models.BPE())
     peer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    peer.train_from_iterator([corpus], trainers.BpeTrainer(vocab_size=2048, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    peer.train_from_iterator(
+        [corpus],
+        trainers.BpeTrainer(
+            vocab_size=2048, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        ),
+    )
     vocab = json.loads(peer.to_str())["model"]["vocab"]
     theirs = [(vocab[a], vocab[b]) for a, b in json.loads(peer.to_str())["model"]["merges"]]
     ours = BPE.train(corpus, 2048)
     assert list(ours.merges) == theirs
-    for text in ("for x in range(3): print(x)", "naïve 日本語 🙂", corpus[:5000]): assert ours.encode(text) == peer.encode(text).ids
+    for text in ("for x in range(3): print(x)", "naïve 日本語 🙂", corpus[:5000]):
+        assert ours.encode(text) == peer.encode(text).ids
 
 
 # nbs/01_transformers/01_tokens.ipynb #98e65eee
@@ -99,18 +123,22 @@ def test_fast_training_equals_the_naive_one():
         merges = {}
         for new in range(256, 256 + n):
             counts = Counter(p for w in words for p in zip(w, w[1:]))
-            if not counts: break
+            if not counts:
+                break
             pair = min(counts, key=lambda p: (-counts[p], p))
             merges[pair] = new
             out = []
             for w in words:
                 i, v = 0, []
                 while i < len(w):
-                    hit = tuple(w[i:i + 2]) == pair
-                    v.append(new if hit else w[i]); i += 1 + hit
+                    hit = tuple(w[i : i + 2]) == pair
+                    v.append(new if hit else w[i])
+                    i += 1 + hit
                 out.append(v)
             words = out
         return merges
+
+
     for text in (corpus[:4000], "aaaa aaa aa a aaaaaaa", "abababa babab"):
         assert train_merges(text, 60) == slow(text, 60)
 
@@ -118,45 +146,83 @@ def test_fast_training_equals_the_naive_one():
 # nbs/01_transformers/01_tokens.ipynb #0728acc6
 def test_bpe_gives_back_any_text():
     from hypothesis import given, settings, strategies as st
+
     bpe = BPE.train(corpus[:100_000], 512)
+
 
     @given(st.text())
     @settings(max_examples=500, deadline=None)
-    def check(text): assert bpe.decode(bpe.encode(text), errors="strict") == text
+    def check(text):
+        assert bpe.decode(bpe.encode(text), errors="strict") == text
+
+
     check()
+
 
     @given(st.binary())
     @settings(max_examples=200, deadline=None)
     def check_bytes(data):
         ids = [BYTE_ORDER.index(b) for b in data]
-        assert b"".join(bpe.vocab[i] for i in ids) == data and bpe.decode(ids) == data.decode(errors="replace")
+        assert b"".join(bpe.vocab[i] for i in ids) == data and bpe.decode(ids) == data.decode(
+            errors="replace"
+        )
+
+
     check_bytes()
 
 
 # nbs/01_transformers/01_tokens.ipynb #83eaeecb
 def test_bpe_errors():
     from fastcore.test import expect_fail
+
     bpe = BPE.train("hello hello", 260)
-    with expect_fail(ValueError, "at least 256"): BPE.train("x", 255)
-    with expect_fail(ValueError, "text is empty"): BPE.train("", 300)
-    with expect_fail(ValueError, "outside the vocabulary of 260"): bpe.decode([260])
-    with expect_fail(ValueError, "half of a surrogate pair"): bpe.encode("a\ud800b")
-    with expect_fail(ValueError, "keep the order learnt"): BPE({(1, 2): 300})
+    with expect_fail(ValueError, "at least 256"):
+        BPE.train("x", 255)
+    with expect_fail(ValueError, "text is empty"):
+        BPE.train("", 300)
+    with expect_fail(ValueError, "outside the vocabulary of 260"):
+        bpe.decode([260])
+    with expect_fail(ValueError, "half of a surrogate pair"):
+        bpe.encode("a\ud800b")
+    with expect_fail(ValueError, "keep the order learnt"):
+        BPE({(1, 2): 300})
 
 
 # nbs/01_transformers/01_tokens.ipynb #a0bb7309
 def test_more_merges_never_lengthen_the_training_text():
     merges = list(train_merges(corpus[:50_000], 400).items())
     lengths = [len(BPE(dict(merges[:n])).encode(corpus[:50_000])) for n in (0, 50, 200, 400)]
-    assert lengths[0] == len(corpus[:50_000].encode()) and sorted(lengths, reverse=True) == lengths and lengths[-1] < 0.6 * lengths[0]
+    assert (
+        lengths[0] == len(corpus[:50_000].encode())
+        and sorted(lengths, reverse=True) == lengths
+        and lengths[-1] < 0.6 * lengths[0]
+    )
 
 
 # nbs/01_transformers/01_tokens.ipynb #75af2684
 def test_ids_equal_those_of_transformers_on_any_text():
     from hypothesis import given, settings, strategies as st
+
     peer = transformers_tokenizer()
     missing = missing_bytes(tokenizer)
-    tricky = st.sampled_from(["  1", "\n\n", "<|im_end|>", "<|im_start|>user\n", " 's", "\t ", "日本", "🙂", "١٢", "½", "\u200d", "é", "e\u0301"])
+    tricky = st.sampled_from(
+        [
+            "  1",
+            "\n\n",
+            "<|im_end|>",
+            "<|im_start|>user\n",
+            " 's",
+            "\t ",
+            "日本",
+            "🙂",
+            "١٢",
+            "½",
+            "\u200d",
+            "é",
+            "e\u0301",
+        ]
+    )
+
 
     @given(st.lists(st.text() | tricky, max_size=6).map("".join))
     @settings(max_examples=2000, deadline=None)
@@ -164,63 +230,95 @@ def test_ids_equal_those_of_transformers_on_any_text():
         ids = tokenizer.encode(text)
         assert ids == peer(text).input_ids
         assert tokenizer.decode(ids) == peer.decode(ids, clean_up_tokenization_spaces=False)
-        if not missing & set(text.encode()): assert tokenizer.decode(ids) == text
+        if not missing & set(text.encode()):
+            assert tokenizer.decode(ids) == text
+
+
     check()
 
 
 # nbs/01_transformers/01_tokens.ipynb #7571b0fa
 def test_ids_equal_those_of_the_unmended_reader_but_for_spaces_before_a_number():
     from hypothesis import assume, given, settings, strategies as st
+
     peer = transformers_tokenizer(cuts=False)
+
 
     @given(st.text())
     @settings(max_examples=2000, deadline=None)
     def check(text):
-        assume(not re.search(r"\s\s\w", text) and not any(c.isnumeric() and not c.isascii() for c in text))
+        assume(
+            not re.search(r"\s\s\w", text) and not any(c.isnumeric() and not c.isascii() for c in text)
+        )
         assert tokenizer.encode(text) == peer(text).input_ids
+
+
     check()
 
 
 # nbs/01_transformers/01_tokens.ipynb #ef12db2e
 def test_chat_template_equals_that_of_transformers():
     from hypothesis import given, settings, strategies as st
+
     peer = transformers_tokenizer()
-    message = st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": st.text()})
+    message = st.fixed_dictionaries(
+        {"role": st.sampled_from(["system", "user", "assistant"]), "content": st.text()}
+    )
+
 
     @given(st.lists(message, min_size=1, max_size=4), st.booleans())
     @settings(max_examples=2000, deadline=None)
     def check(messages, add):
         ours = tokenizer.apply_chat_template(messages, add_generation_prompt=add)
         assert ours == peer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add)
+
+
     check()
 
 
 # nbs/01_transformers/01_tokens.ipynb #d2310e3b
 def test_template_is_sandboxed_and_its_refusals_are_errors():
     from fastcore.test import expect_fail
+
     strange = lambda template: Tokenizer(tokenizer.backend, tokenizer.special_tokens, template)
     one = [{"role": "user", "content": "x"}]
-    with expect_fail(ValueError, "refuses these messages"): strange("{{ ''.__class__.__mro__[1].__subclasses__() }}").apply_chat_template(one)
-    with expect_fail(ValueError, "roles must alternate"): strange("{{ raise_exception('roles must alternate') }}").apply_chat_template(one)
-    assert strange("{% generation %}{{ messages[0].content }}{% endgeneration %}").apply_chat_template(one) == "x"
-    with expect_fail(ValueError, "there is no message"): tokenizer.apply_chat_template([])
-    with expect_fail(ValueError, "a message has a role and a content"): tokenizer.apply_chat_template([{"role": "user"}])
-    with expect_fail(ValueError, "no chat template"): strange(None).apply_chat_template(one)
+    with expect_fail(ValueError, "refuses these messages"):
+        strange("{{ ''.__class__.__mro__[1].__subclasses__() }}").apply_chat_template(one)
+    with expect_fail(ValueError, "roles must alternate"):
+        strange("{{ raise_exception('roles must alternate') }}").apply_chat_template(one)
+    assert (
+        strange("{% generation %}{{ messages[0].content }}{% endgeneration %}").apply_chat_template(one)
+        == "x"
+    )
+    with expect_fail(ValueError, "there is no message"):
+        tokenizer.apply_chat_template([])
+    with expect_fail(ValueError, "a message has a role and a content"):
+        tokenizer.apply_chat_template([{"role": "user"}])
+    with expect_fail(ValueError, "no chat template"):
+        strange(None).apply_chat_template(one)
 
 
 # nbs/01_transformers/01_tokens.ipynb #3d76adc3
 def test_tokenizer_errors_name_what_is_wrong():
     import tempfile
     from fastcore.test import expect_fail
-    with expect_fail(ValueError, "outside the vocabulary of 49152"): tokenizer.decode([49152])
-    with expect_fail(ValueError, "outside the vocabulary"): tokenizer.decode([-1])
-    with expect_fail(ValueError, "half of a surrogate pair"): tokenizer.encode("\udfff")
+
+    with expect_fail(ValueError, "outside the vocabulary of 49152"):
+        tokenizer.decode([49152])
+    with expect_fail(ValueError, "outside the vocabulary"):
+        tokenizer.decode([-1])
+    with expect_fail(ValueError, "half of a surrogate pair"):
+        tokenizer.encode("\udfff")
     with tempfile.TemporaryDirectory() as d:
-        with expect_fail(ValueError, "there is no file"): Tokenizer.from_gguf(Path(d, "none.gguf"))
-        with open(gguf_path, "rb") as f: Path(d, "cut.gguf").write_bytes(f.read(100_000))
-        with expect_fail(ValueError, "damaged or cut short"): Tokenizer.from_gguf(Path(d, "cut.gguf"))
+        with expect_fail(ValueError, "there is no file"):
+            Tokenizer.from_gguf(Path(d, "none.gguf"))
+        with open(gguf_path, "rb") as f:
+            Path(d, "cut.gguf").write_bytes(f.read(100_000))
+        with expect_fail(ValueError, "damaged or cut short"):
+            Tokenizer.from_gguf(Path(d, "cut.gguf"))
         Path(d, "text.gguf").write_text("this is no model")
-        with expect_fail(ValueError, "not a GGUF file"): Tokenizer.from_gguf(Path(d, "text.gguf"))
+        with expect_fail(ValueError, "not a GGUF file"):
+            Tokenizer.from_gguf(Path(d, "text.gguf"))
 
 
 # nbs/01_transformers/01_tokens.ipynb #9514720c
@@ -228,22 +326,32 @@ def test_saved_folder_reads_the_same_here_and_in_transformers():
     import tempfile
     from fastcore.test import expect_fail
     from transformers import AutoTokenizer
+
     texts = ["Hello  42 worlds", "<|im_start|>user\nhi<|im_end|>", "日本語 🙂\n\n\tx", corpus[:3000]]
     chat = [{"role": "user", "content": "Hi there"}]
     with tempfile.TemporaryDirectory() as d:
         tokenizer.save(d)
         t, p = Tokenizer.from_folder(d), AutoTokenizer.from_pretrained(d)
-        for s in texts: assert t.encode(s) == tokenizer.encode(s) == p(s).input_ids
-        assert t.apply_chat_template(chat) == tokenizer.apply_chat_template(chat) == p.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        for s in texts:
+            assert t.encode(s) == tokenizer.encode(s) == p(s).input_ids
+        assert (
+            t.apply_chat_template(chat)
+            == tokenizer.apply_chat_template(chat)
+            == p.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        )
         assert t.stop_ids == tokenizer.stop_ids and t.eos_id == tokenizer.eos_id == p.eos_token_id
-        with expect_fail(ValueError, "has no tokenizer.json"): Tokenizer.from_folder(Path(d, "nothing"))
+        with expect_fail(ValueError, "has no tokenizer.json"):
+            Tokenizer.from_folder(Path(d, "nothing"))
         Path(d, "tokenizer.json").write_text("{")
-        with expect_fail(ValueError, "is damaged"): Tokenizer.from_folder(d)
+        with expect_fail(ValueError, "is damaged"):
+            Tokenizer.from_folder(d)
 
 
 # nbs/01_transformers/01_tokens.ipynb #b344c45c
 def test_solution_digit_tokens():
-    assert [digit_tokens(n) for n in range(1, 10)] == list(range(1, 10))  # one a digit: arithmetic sees places, not chunks
+    assert [digit_tokens(n) for n in range(1, 10)] == list(
+        range(1, 10)
+    )  # one a digit: arithmetic sees places, not chunks
 
 
 # nbs/01_transformers/01_tokens.ipynb #9ad4ab78

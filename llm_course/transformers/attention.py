@@ -14,16 +14,21 @@ from torch import Tensor, nn
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #af70f466
 def causal_mask(
-    t_q: int,                 # queries
-    t_k: int | None = None,   # keys; None: as many as queries
+    t_q: int,  # queries
+    t_k: int | None = None,  # keys; None: as many as queries
     *,
-    window: int | None = None, # how many keys a query sees, itself included; None: all before it
+    window: int | None = None,  # how many keys a query sees, itself included; None: all before it
     device: torch.device | str | None = None,
-) -> Bool[Tensor, "q k"]: # True where the query may look at the key
+) -> Bool[Tensor, "q k"]:  # True where the query may look at the key
     "The causal mask, aligned bottom-right: the last query sees the last key. Raises `ValueError` for a window below 1."
-    if window is not None and window < 1: raise ValueError(f"a window holds at least the token itself, so it is 1 or more; got {window}")
+    if window is not None and window < 1:
+        raise ValueError(
+            f"a window holds at least the token itself, so it is 1 or more; got {window}"
+        )
     t_k = t_q if t_k is None else t_k
-    ahead = torch.arange(t_k, device=device) - (torch.arange(t_q, device=device)[:, None] + t_k - t_q)  # 0: the query itself
+    ahead = torch.arange(t_k, device=device) - (
+        torch.arange(t_q, device=device)[:, None] + t_k - t_q
+    )  # 0: the query itself
     return ahead <= 0 if window is None else (ahead <= 0) & (ahead > -window)
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #92505726
@@ -31,22 +36,29 @@ def attention_weights(
     q: Float[Tensor, "b h q d"],
     k: Float[Tensor, "b hk k d"],  # hk divides h: each key head serves h / hk query heads
     *,
-    mask: Bool[Tensor, "*#b #q #k"] | None = None, # True where a query may look; broadcasts over (b, h, q, k)
-    causal: bool = False,          # also hide what comes after, bottom-right aligned
-    window: int | None = None,     # with causal: how many keys a query sees, itself included
-    scale: float | None = None,    # None: 1 / √d
-) -> Float[Tensor, "b h q k"]: # float32; rows sum to 1, or are 0 where a query may look at nothing
+    mask: Bool[Tensor, "*#b #q #k"]
+    | None = None,  # True where a query may look; broadcasts over (b, h, q, k)
+    causal: bool = False,  # also hide what comes after, bottom-right aligned
+    window: int | None = None,  # with causal: how many keys a query sees, itself included
+    scale: float | None = None,  # None: 1 / √d
+) -> Float[Tensor, "b h q k"]:  # float32; rows sum to 1, or are 0 where a query may look at nothing
     "Who looks at whom: softmax(q·kᵀ·scale) under the masks, in float32 (Vaswani et al. 2017). Raises `ValueError` for shapes that don't fit."
     _check_heads(q, k)
-    if window is not None and not causal: raise ValueError("a window is part of a causal mask: pass causal=True with it")
+    if window is not None and not causal:
+        raise ValueError("a window is part of a causal mask: pass causal=True with it")
     (b, h, t_q, d), t_k = q.shape, k.shape[2]
-    if mask is not None: _check_mask(mask, (b, h, t_q, t_k))
+    if mask is not None:
+        _check_mask(mask, (b, h, t_q, t_k))
     grouped = q.float().reshape(b, k.shape[1], -1, d)  # queries that share a key head, side by side
-    scores = (grouped @ k.float().mT).view(b, h, t_q, t_k) * (d ** -0.5 if scale is None else scale)
+    scores = (grouped @ k.float().mT).view(b, h, t_q, t_k) * (d**-0.5 if scale is None else scale)
     allowed = causal_mask(t_q, t_k, window=window, device=q.device) if causal else None
-    if mask is not None: allowed = mask if allowed is None else allowed & mask
-    if allowed is None: return scores.softmax(-1)
-    lowest = torch.finfo(scores.dtype).min  # not -inf: a row of nothing else would give nan, and nan gradients
+    if mask is not None:
+        allowed = mask if allowed is None else allowed & mask
+    if allowed is None:
+        return scores.softmax(-1)
+    lowest = torch.finfo(
+        scores.dtype
+    ).min  # not -inf: a row of nothing else would give nan, and nan gradients
     return scores.masked_fill(~allowed, lowest).softmax(-1).masked_fill(~allowed, 0.0)
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #d115e8ab
@@ -59,73 +71,136 @@ def attention(
     causal: bool = False,
     window: int | None = None,
     scale: float | None = None,
-) -> Float[Tensor, "b h q e"]: # in the type of v
+) -> Float[Tensor, "b h q e"]:  # in the type of v
     "The values averaged with `attention_weights`: the plain version, which holds all `q`·`k` weights in memory."
-    if k.shape[:3] != v.shape[:3]: raise ValueError(f"keys {tuple(k.shape)} and values {tuple(v.shape)} must agree in batch, heads and tokens")
+    if k.shape[:3] != v.shape[:3]:
+        raise ValueError(
+            f"keys {tuple(k.shape)} and values {tuple(v.shape)} must agree in batch, heads and tokens"
+        )
     weights = attention_weights(q, k, mask=mask, causal=causal, window=window, scale=scale)
     b, h, t_q, t_k = weights.shape
     return (weights.view(b, v.shape[1], -1, t_k) @ v.float()).view(b, h, t_q, -1).to(v.dtype)
 
+
 def _check_heads(q: Tensor, k: Tensor):
-    if q.ndim != 4 or k.ndim != 4: raise ValueError(f"queries and keys are (batch, heads, tokens, size), got {tuple(q.shape)} and {tuple(k.shape)}")
-    if q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]: raise ValueError(f"queries {tuple(q.shape)} and keys {tuple(k.shape)} must agree in batch and head size")
-    if q.shape[1] % k.shape[1]: raise ValueError(f"{k.shape[1]} key heads don't divide {q.shape[1]} query heads; grouped-query attention needs a whole number of queries for each key head")
-    if q.dtype != k.dtype or q.device != k.device: raise ValueError(f"queries and keys must share type and device, got {q.dtype} on {q.device} and {k.dtype} on {k.device}")
+    if q.ndim != 4 or k.ndim != 4:
+        raise ValueError(
+            f"queries and keys are (batch, heads, tokens, size), got {tuple(q.shape)} and {tuple(k.shape)}"
+        )
+    if q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
+        raise ValueError(
+            f"queries {tuple(q.shape)} and keys {tuple(k.shape)} must agree in batch and head size"
+        )
+    if q.shape[1] % k.shape[1]:
+        raise ValueError(
+            f"{k.shape[1]} key heads don't divide {q.shape[1]} query heads; grouped-query attention needs a whole number of queries for each key head"
+        )
+    if q.dtype != k.dtype or q.device != k.device:
+        raise ValueError(
+            f"queries and keys must share type and device, got {q.dtype} on {q.device} and {k.dtype} on {k.device}"
+        )
+
 
 def _check_mask(mask: Tensor, shape: tuple[int, ...]):
-    if mask.dtype != torch.bool: raise ValueError(f"a mask is boolean, True where a query may look; got {mask.dtype}. For a 0/1 mask pass mask.bool(), for one that is added to the scores mask == 0")
-    try: mask.expand(shape)
-    except RuntimeError: raise ValueError(f"a mask of shape {tuple(mask.shape)} doesn't fit scores of shape {shape} (b, h, q, k)") from None
+    if mask.dtype != torch.bool:
+        raise ValueError(
+            f"a mask is boolean, True where a query may look; got {mask.dtype}. For a 0/1 mask pass mask.bool(), for one that is added to the scores mask == 0"
+        )
+    try:
+        mask.expand(shape)
+    except RuntimeError:
+        raise ValueError(
+            f"a mask of shape {tuple(mask.shape)} doesn't fit scores of shape {shape} (b, h, q, k)"
+        ) from None
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #2d140423
 class MultiHeadAttention(nn.Module):
     "Causal self-attention with `n_heads` query and `n_kv_heads` key heads (Ainslie et al. 2023). Raises `ValueError` for numbers that don't divide."
-    def __init__(self, dim: int, n_heads: int, n_kv_heads: int | None = None, head_dim: int | None = None, *,
-                 bias: bool = False,              # of the query, key and value matrices
-                 out_bias: bool | None = None,    # of the output matrix; None: as the others
-                 qk_norm: Callable[[int], nn.Module] | None = None, # makes the norm of queries and of keys from the size of a head
-                 window: int | None = None,       # see `causal_mask`
-                 attend: Callable = attention,    # (q, k, v, causal=, window=) -> output
-                 linear: Callable = nn.Linear):   # (channels in, channels out, bias) -> a layer
+
+    def __init__(
+        self,
+        dim: int,
+        n_heads: int,
+        n_kv_heads: int | None = None,
+        head_dim: int | None = None,
+        *,
+        bias: bool = False,  # of the query, key and value matrices
+        out_bias: bool | None = None,  # of the output matrix; None: as the others
+        qk_norm: Callable[[int], nn.Module]
+        | None = None,  # makes the norm of queries and of keys from the size of a head
+        window: int | None = None,  # see `causal_mask`
+        attend: Callable = attention,  # (q, k, v, causal=, window=) -> output
+        linear: Callable = nn.Linear,
+    ):  # (channels in, channels out, bias) -> a layer
         super().__init__()
-        if n_kv_heads is None: n_kv_heads = n_heads
-        if head_dim is None and dim % n_heads: raise ValueError(f"{n_heads} heads don't divide {dim} channels; choose a divisor or give head_dim")
-        if n_kv_heads < 1 or n_heads % n_kv_heads: raise ValueError(f"{n_kv_heads} key heads don't divide {n_heads} query heads; choose a divisor")
+        if n_kv_heads is None:
+            n_kv_heads = n_heads
+        if head_dim is None and dim % n_heads:
+            raise ValueError(
+                f"{n_heads} heads don't divide {dim} channels; choose a divisor or give head_dim"
+            )
+        if n_kv_heads < 1 or n_heads % n_kv_heads:
+            raise ValueError(
+                f"{n_kv_heads} key heads don't divide {n_heads} query heads; choose a divisor"
+            )
         self.heads = n_heads, n_kv_heads  # of queries, and of keys and of values
         self.head_dim, self.window, self.attend = head_dim or dim // n_heads, window, attend
         self.qkv_proj = linear(dim, (n_heads + 2 * n_kv_heads) * self.head_dim, bias)
         self.o_proj = linear(n_heads * self.head_dim, dim, bias if out_bias is None else out_bias)
-        self.q_norm, self.k_norm = (qk_norm(self.head_dim), qk_norm(self.head_dim)) if qk_norm else (None, None)
+        self.q_norm, self.k_norm = (
+            (qk_norm(self.head_dim), qk_norm(self.head_dim)) if qk_norm else (None, None)
+        )
 
-    def forward(self, x: Float[Tensor, "b t c"], *,
-                rotate: Callable[[Tensor], Tensor] | None = None, # applied to the heads of queries and keys, "b h+hk t d"
-                cache=None,       # what was read before: see the page on caches
-                layer: int = 0,   # the cache's
-                keep: int = 0) -> Float[Tensor, "b k c"]: # keep: how many tokens from the end are wanted; 0: all
+    def forward(
+        self,
+        x: Float[Tensor, "b t c"],
+        *,
+        rotate: Callable[[Tensor], Tensor]
+        | None = None,  # applied to the heads of queries and keys, "b h+hk t d"
+        cache=None,  # what was read before: see the page on caches
+        layer: int = 0,  # the cache's
+        keep: int = 0,
+    ) -> Float[Tensor, "b k c"]:  # keep: how many tokens from the end are wanted; 0: all
         b, t, _ = x.shape
-        qk, v = self.qkv_proj(x).view(b, t, -1, self.head_dim).transpose(1, 2).split((sum(self.heads), self.heads[1]), 1)
-        if self.q_norm is not None: qk = torch.cat([norm(y) for norm, y in zip((self.q_norm, self.k_norm), qk.split(self.heads, 1))], 1)
-        if rotate is not None: qk = rotate(qk)
+        qk, v = (
+            self.qkv_proj(x)
+            .view(b, t, -1, self.head_dim)
+            .transpose(1, 2)
+            .split((sum(self.heads), self.heads[1]), 1)
+        )
+        if self.q_norm is not None:
+            qk = torch.cat(
+                [norm(y) for norm, y in zip((self.q_norm, self.k_norm), qk.split(self.heads, 1))], 1
+            )
+        if rotate is not None:
+            qk = rotate(qk)
         q, k = qk.split(self.heads, 1)
         q = q[:, :, -keep:]  # 0 keeps all
-        if cache is None: out = self.attend(q, k, v, causal=True, window=self.window)
-        else: out = cache.attend(layer, q, k, v, window=self.window)
+        if cache is None:
+            out = self.attend(q, k, v, causal=True, window=self.window)
+        else:
+            out = cache.attend(layer, q, k, v, window=self.window)
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #05fbbb18
 def record_attention(
-    model: nn.Module, # anything with modules inside that have an `attend`, as `MultiHeadAttention` has
-    *args,            # what to call it with
-) -> list[Float[Tensor, "b h q k"]]: # one tensor of weights for each attention module, in order
+    model: nn.Module,  # anything with modules inside that have an `attend`, as `MultiHeadAttention` has
+    *args,  # what to call it with
+) -> list[Float[Tensor, "b h q k"]]:  # one tensor of weights for each attention module, in order
     "The attention weights of one forward pass of `model`, which is left as it was."
     layers, seen = [m for m in model.modules() if hasattr(m, "attend")], []
+
     def recording(q, k, v, *, causal, window):
         seen.append(attention_weights(q, k, causal=causal, window=window))
         return attention(q, k, v, causal=causal, window=window)
+
     old = [m.attend for m in layers]
     try:
-        for m in layers: m.attend = recording
-        with torch.inference_mode(): model(*args)
+        for m in layers:
+            m.attend = recording
+        with torch.inference_mode():
+            model(*args)
     finally:
-        for m, attend in zip(layers, old): m.attend = attend
+        for m, attend in zip(layers, old):
+            m.attend = attend
     return seen

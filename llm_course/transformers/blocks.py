@@ -16,23 +16,28 @@ from torch.nn import functional as F
 
 # %% ../../nbs/01_transformers/04_blocks.ipynb #63ed4da7
 ACTIVATIONS = {
-    "gelu": F.gelu,                                   # x·Φ(x), with the exact error function
+    "gelu": F.gelu,  # x·Φ(x), with the exact error function
     "gelu_new": partial(F.gelu, approximate="tanh"),  # GPT-2's shortcut
-    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"), # the same under another name
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),  # the same under another name
     "relu": F.relu,
-    "silu": F.silu,                                   # x·sigmoid(x)
+    "silu": F.silu,  # x·sigmoid(x)
 }
 
 # %% ../../nbs/01_transformers/04_blocks.ipynb #e08f339b
 class MLP(nn.Module):
     "The feed-forward layer of GPT-2: widen, bend, narrow. Raises `ValueError` for an unknown activation or other than `dim` channels."
-    def __init__(self, dim: int,        # channels in and out
-                 hidden: int,           # channels in between, often 4·dim
-                 bias: bool = True,
-                 activation: str = "gelu", # a name in `ACTIVATIONS`
-                 linear: Callable = nn.Linear): # (channels in, channels out, bias) -> a layer
+
+    def __init__(
+        self,
+        dim: int,  # channels in and out
+        hidden: int,  # channels in between, often 4·dim
+        bias: bool = True,
+        activation: str = "gelu",  # a name in `ACTIVATIONS`
+        linear: Callable = nn.Linear,
+    ):  # (channels in, channels out, bias) -> a layer
         super().__init__()
-        if activation not in ACTIVATIONS: raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
         self.activation = ACTIVATIONS[activation]
         self.up_proj, self.down_proj = linear(dim, hidden, bias), linear(hidden, dim, bias)
 
@@ -40,16 +45,24 @@ class MLP(nn.Module):
         _check_width(self, x, self.up_proj.in_features)
         return self.down_proj(self.activation(self.up_proj(x)))
 
+
 def _check_width(module: nn.Module, x: Tensor, dim: int):
-    if x.shape[-1] != dim: raise ValueError(f"this {type(module).__name__} is for {dim} channels, got a tensor of shape {tuple(x.shape)}; the last number should be {dim}")
+    if x.shape[-1] != dim:
+        raise ValueError(
+            f"this {type(module).__name__} is for {dim} channels, got a tensor of shape {tuple(x.shape)}; the last number should be {dim}"
+        )
 
 # %% ../../nbs/01_transformers/04_blocks.ipynb #3889cff1
 class SwiGLU(nn.Module):
     "The gated feed-forward layer of Llama: down(silu(gate(x)) · up(x)) (Shazeer 2020). Raises `ValueError` for other than `dim` channels."
-    def __init__(self, dim: int,        # channels in and out
-                 hidden: int,           # channels in between; 8/3·dim has the weights of an `MLP` with 4·dim
-                 bias: bool = False,
-                 linear: Callable = nn.Linear): # (channels in, channels out, bias) -> a layer
+
+    def __init__(
+        self,
+        dim: int,  # channels in and out
+        hidden: int,  # channels in between; 8/3·dim has the weights of an `MLP` with 4·dim
+        bias: bool = False,
+        linear: Callable = nn.Linear,
+    ):  # (channels in, channels out, bias) -> a layer
         super().__init__()
         self.gate_up_proj, self.down_proj = linear(dim, 2 * hidden, bias), linear(hidden, dim, bias)
 
@@ -61,45 +74,68 @@ class SwiGLU(nn.Module):
 # %% ../../nbs/01_transformers/04_blocks.ipynb #273c4431
 class RMSNorm(nn.Module):
     "x / √(mean(x²) + eps) · weight (Zhang and Sennrich 2019). Raises `ValueError` for other than `dim` channels."
-    def __init__(self, dim: int,        # channels
-                 eps: float = 1e-5):    # against division by 0
+
+    def __init__(
+        self,
+        dim: int,  # channels
+        eps: float = 1e-5,
+    ):  # against division by 0
         super().__init__()
         self.eps, self.weight = eps, nn.Parameter(torch.ones(dim))
 
-    def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b c"]: # in the type of x; float32 inside
+    def forward(
+        self, x: Float[Tensor, "*b c"]
+    ) -> Float[Tensor, "*b c"]:  # in the type of x; float32 inside
         _check_width(self, x, len(self.weight))
-        if x.dtype == self.weight.dtype: return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        if x.dtype == self.weight.dtype:
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).to(x.dtype)
 
 # %% ../../nbs/01_transformers/04_blocks.ipynb #f6280fca
 class LayerNorm(nn.Module):
     "(x − mean(x)) / √(var(x) + eps) · weight + bias (Ba et al. 2016). Raises `ValueError` for other than `dim` channels."
-    def __init__(self, dim: int,        # channels
-                 eps: float = 1e-5,     # against division by 0
-                 bias: bool = True):
+
+    def __init__(
+        self,
+        dim: int,  # channels
+        eps: float = 1e-5,  # against division by 0
+        bias: bool = True,
+    ):
         super().__init__()
         self.eps, self.weight = eps, nn.Parameter(torch.ones(dim))
         self.bias = nn.Parameter(torch.zeros(dim)) if bias else None
 
-    def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b c"]: # in the type of x; float32 inside
+    def forward(
+        self, x: Float[Tensor, "*b c"]
+    ) -> Float[Tensor, "*b c"]:  # in the type of x; float32 inside
         _check_width(self, x, len(self.weight))
-        if x.dtype == self.weight.dtype: return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        if x.dtype == self.weight.dtype:
+            return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
         bias = None if self.bias is None else self.bias.float()
-        return F.layer_norm(x.float(), self.weight.shape, self.weight.float(), bias, self.eps).to(x.dtype)
+        return F.layer_norm(x.float(), self.weight.shape, self.weight.float(), bias, self.eps).to(
+            x.dtype
+        )
 
 # %% ../../nbs/01_transformers/04_blocks.ipynb #a1a4d5b2
 class Block(nn.Module):
     "One transformer block, norms first: x + attn(norm1(x)), then + ffn(norm2(x)) (Xiong et al. 2020)."
-    def __init__(self, attn: nn.Module,  # the only part in which tokens meet
-                 ffn: nn.Module,
-                 norm1: nn.Module,       # of what attention reads
-                 norm2: nn.Module):      # of what the feed-forward layer reads
+
+    def __init__(
+        self,
+        attn: nn.Module,  # the only part in which tokens meet
+        ffn: nn.Module,
+        norm1: nn.Module,  # of what attention reads
+        norm2: nn.Module,
+    ):  # of what the feed-forward layer reads
         super().__init__()
         self.attn, self.ffn, self.norm1, self.norm2 = attn, ffn, norm1, norm2
 
-    def forward(self, x: Float[Tensor, "b t c"], *,
-                keep: int = 0, # how many tokens from the end are wanted; 0: all. The others are still looked at
-                **kwargs,      # for attention: rotate, cache, layer
-                ) -> Float[Tensor, "b k c"]:
+    def forward(
+        self,
+        x: Float[Tensor, "b t c"],
+        *,
+        keep: int = 0,  # how many tokens from the end are wanted; 0: all. The others are still looked at
+        **kwargs,  # for attention: rotate, cache, layer
+    ) -> Float[Tensor, "b k c"]:
         x = x[:, -keep:] + self.attn(self.norm1(x), keep=keep, **kwargs)
         return x + self.ffn(self.norm2(x))

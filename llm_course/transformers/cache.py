@@ -24,54 +24,89 @@ from .flash import fits_triton, flash_attention
 # %% ../../nbs/01_transformers/06_cache.ipynb #1ade3474
 def attend_held(
     q: Float[Tensor, "b h t d"],  # the last t tokens of each row
-    k: Float[Tensor, "b hk n d"], # keys of each row from its first token on; what lies past its end is ignored, but must be finite
+    k: Float[
+        Tensor, "b hk n d"
+    ],  # keys of each row from its first token on; what lies past its end is ignored, but must be finite
     v: Float[Tensor, "b hk n d"],
-    ends: Sequence[int],          # tokens in each row, those of q included
+    ends: Sequence[int],  # tokens in each row, those of q included
     *,
-    window: int | None = None,    # see `causal_mask`
-    scale: float | None = None,   # None: 1 / √d
+    window: int | None = None,  # see `causal_mask`
+    scale: float | None = None,  # None: 1 / √d
 ) -> Float[Tensor, "b h t d"]:
     "Causal attention of each row's last tokens over what the row holds, where rows may differ in length."
     t, longest = q.shape[2], max(ends)
     options = {"causal": True, "window": window, "scale": scale}
     if min(ends) == longest:
-        start = 0 if window is None else max(0, longest - t - window + 1)  # no query looks further back
+        start = (
+            0 if window is None else max(0, longest - t - window + 1)
+        )  # no query looks further back
         return flash_attention(q, k[:, :, start:longest], v[:, :, start:longest], **options)
-    if t > 1: return torch.cat([flash_attention(q[i:i + 1], k[i:i + 1, :, :e], v[i:i + 1, :, :e], **options) for i, e in enumerate(ends)])
+    if t > 1:
+        return torch.cat(
+            [
+                flash_attention(q[i : i + 1], k[i : i + 1, :, :e], v[i : i + 1, :, :e], **options)
+                for i, e in enumerate(ends)
+            ]
+        )
     at, end = torch.arange(longest, device=q.device), torch.tensor(ends, device=q.device)[:, None]
     mask = at < end if window is None else (at < end) & (at >= end - window)
-    grouped = q.reshape(len(q), k.shape[1], -1, q.shape[3])  # heads that share keys, as if they were tokens
-    return F.scaled_dot_product_attention(grouped, k[:, :, :longest], v[:, :, :longest], attn_mask=mask[:, None, None], scale=scale).view(q.shape)
+    grouped = q.reshape(
+        len(q), k.shape[1], -1, q.shape[3]
+    )  # heads that share keys, as if they were tokens
+    return F.scaled_dot_product_attention(
+        grouped, k[:, :, :longest], v[:, :, :longest], attn_mask=mask[:, None, None], scale=scale
+    ).view(q.shape)
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #4b3fa810
 class KVCache:
     "Keys and values of all layers, one tensor each, written in place: what `Transformer` takes as `cache`. No gradient flows through it."
-    def __init__(self, batch: int = 1, *,
-                 block: int = 256, # tokens to make room for at a time
-                 device: torch.device | str | None = None):
+
+    def __init__(
+        self,
+        batch: int = 1,
+        *,
+        block: int = 256,  # tokens to make room for at a time
+        device: torch.device | str | None = None,
+    ):
         self.device, self._block, self._kv = torch.device(device or "cpu"), block, {}
         self._n, self._t = [0] * batch, 0  # tokens held; tokens appended since
 
     @property
-    def lengths(self) -> Int[Tensor, "b"]: return torch.tensor(self._n, dtype=torch.long, device=self.device)
-    @property
-    def nbytes(self) -> int: return sum(x.nbytes for kv in self._kv.values() for x in kv)
+    def lengths(self) -> Int[Tensor, "b"]:
+        return torch.tensor(self._n, dtype=torch.long, device=self.device)
 
-    def attend(self, layer: int, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b hk t d"], v: Float[Tensor, "b hk t d"], *,
-               window: int | None = None, scale: float | None = None) -> Float[Tensor, "b h q d"]:
+    @property
+    def nbytes(self) -> int:
+        return sum(x.nbytes for kv in self._kv.values() for x in kv)
+
+    def attend(
+        self,
+        layer: int,
+        q: Float[Tensor, "b h q d"],
+        k: Float[Tensor, "b hk t d"],
+        v: Float[Tensor, "b hk t d"],
+        *,
+        window: int | None = None,
+        scale: float | None = None,
+    ) -> Float[Tensor, "b h q d"]:
         "Append `k` and `v` to what this layer holds, and attend over everything, causally; `q` may leave out the first of the new tokens. Raises `ValueError` for input that doesn't fit."
         _check_kv(k, v, len(self._n), self.device)
         t, ends = k.shape[2], [n + k.shape[2] for n in self._n]
         keys, values = self._kv.get(layer, (None, None))
-        keys, values = self._kv[layer] = _room(k, keys, max(ends), self._block), _room(v, values, max(ends), self._block)
+        keys, values = self._kv[layer] = (
+            _room(k, keys, max(ends), self._block),
+            _room(v, values, max(ends), self._block),
+        )
         rows = [(slice(None), ends[0])] if min(ends) == max(ends) else enumerate(ends)
-        for i, e in rows: keys[i, :, e - t:e], values[i, :, e - t:e] = k[i].detach(), v[i].detach()
+        for i, e in rows:
+            keys[i, :, e - t : e], values[i, :, e - t : e] = k[i].detach(), v[i].detach()
         self._t = t
         return attend_held(q, keys, values, ends, window=window, scale=scale)
 
     def advance(self, t: int):
         "Count the `t` tokens that every layer has appended."
-        if t != self._t: raise ValueError(f"advance({t}), but the last attend() appended {self._t} tokens")
+        if t != self._t:
+            raise ValueError(f"advance({t}), but the last attend() appended {self._t} tokens")
         self._n, self._t = [n + t for n in self._n], 0
 
     def crop(self, lengths: int | Sequence[int] | Int[Tensor, "b"]):
@@ -82,78 +117,127 @@ class KVCache:
         "Make `rows` the batch: those left out are forgotten, those named twice are copied."
         rows = [_row(i, self._n) for i in rows]
         self._n, self._t = [self._n[i] for i in rows], 0
-        with torch.inference_mode(False): self._kv = {layer: tuple(x[rows] for x in kv) for layer, kv in self._kv.items()}
+        with torch.inference_mode(False):
+            self._kv = {layer: tuple(x[rows] for x in kv) for layer, kv in self._kv.items()}
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #fdaea53f
 def _room(x: Tensor, old: Tensor | None, n: int, block: int) -> Tensor:
     "`old`, or a larger copy where `n` tokens don't fit."
     if old is not None:
         if (x.dtype, x.shape[1], x.shape[3]) != (old.dtype, old.shape[1], old.shape[3]):
-            raise ValueError(f"this layer holds {old.shape[1]} heads of {old.shape[3]} in {old.dtype}, and was given {x.shape[1]} heads of {x.shape[3]} in {x.dtype}")
-        if n <= old.shape[2]: return old
-    with torch.inference_mode(False):  # so that what inference mode filled can be used outside of it
-        new = torch.zeros(*x.shape[:2], -(-n // block) * block, x.shape[3], dtype=x.dtype, device=x.device)
-    if old is not None: new[:, :, :old.shape[2]] = old
+            raise ValueError(
+                f"this layer holds {old.shape[1]} heads of {old.shape[3]} in {old.dtype}, and was given {x.shape[1]} heads of {x.shape[3]} in {x.dtype}"
+            )
+        if n <= old.shape[2]:
+            return old
+    with torch.inference_mode(
+        False
+    ):  # so that what inference mode filled can be used outside of it
+        new = torch.zeros(
+            *x.shape[:2], -(-n // block) * block, x.shape[3], dtype=x.dtype, device=x.device
+        )
+    if old is not None:
+        new[:, :, : old.shape[2]] = old
     return new
 
+
 def _check_kv(k: Tensor, v: Tensor, batch: int, device: torch.device):
-    if k.shape[:3] != v.shape[:3]: raise ValueError(f"keys {tuple(k.shape)} and values {tuple(v.shape)} must agree in batch, heads and tokens")
-    if k.shape[0] != batch: raise ValueError(f"the cache holds {batch} sequences, the input {k.shape[0]}: make a cache with batch={k.shape[0]}, or select() rows")
-    if k.device != device: raise ValueError(f"the cache is on {device}, the input on {k.device}: give device={str(k.device)!r} where you make the cache")
+    if k.shape[:3] != v.shape[:3]:
+        raise ValueError(
+            f"keys {tuple(k.shape)} and values {tuple(v.shape)} must agree in batch, heads and tokens"
+        )
+    if k.shape[0] != batch:
+        raise ValueError(
+            f"the cache holds {batch} sequences, the input {k.shape[0]}: make a cache with batch={k.shape[0]}, or select() rows"
+        )
+    if k.device != device:
+        raise ValueError(
+            f"the cache is on {device}, the input on {k.device}: give device={str(k.device)!r} where you make the cache"
+        )
+
 
 def _cropped(lengths: int | Sequence[int] | Tensor, held: list[int]) -> list[int]:
     new = [lengths] * len(held) if isinstance(lengths, int) else [int(n) for n in lengths]
-    if len(new) != len(held): raise ValueError(f"crop() got {len(new)} lengths for {len(held)} sequences")
+    if len(new) != len(held):
+        raise ValueError(f"crop() got {len(new)} lengths for {len(held)} sequences")
     for row, (n, h) in enumerate(zip(new, held)):
-        if not 0 <= n <= h: raise ValueError(f"can't crop sequence {row} to {n} tokens: it holds {h}, give 0 to {h}")
+        if not 0 <= n <= h:
+            raise ValueError(
+                f"can't crop sequence {row} to {n} tokens: it holds {h}, give 0 to {h}"
+            )
     return new
 
+
 def _row(row: int, rows: Sequence) -> int:
-    if not 0 <= row < len(rows): raise ValueError(f"there is no sequence {row}: the batch has {len(rows)}")
+    if not 0 <= row < len(rows):
+        raise ValueError(f"there is no sequence {row}: the batch has {len(rows)}")
     return row
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #8fdcf10a
 @torch.inference_mode()
 def generate_batch(
-    model,                                # a `Transformer`
-    prompts: Sequence[Sequence[int]],     # ids, of any lengths
-    max_new_tokens: int,                  # for each
+    model,  # a `Transformer`
+    prompts: Sequence[Sequence[int]],  # ids, of any lengths
+    max_new_tokens: int,  # for each
     *,
-    pick: Callable | None = None,         # (logits "b v", generator) -> ids "b"; None: the likeliest
-    stop_ids: Iterable[int] = (),         # a text ends after the first of these
-    cache=None,                           # empty, for as many sequences as there are prompts; None: a `KVCache`
-    generator: torch.Generator | None = None, # handed to `pick`
-    on_step: Callable | None = None,      # called before each step with the numbers of the prompts still running
-) -> list[list[int]]: # new ids of each prompt, a stop id included
+    pick: Callable | None = None,  # (logits "b v", generator) -> ids "b"; None: the likeliest
+    stop_ids: Iterable[int] = (),  # a text ends after the first of these
+    cache=None,  # empty, for as many sequences as there are prompts; None: a `KVCache`
+    generator: torch.Generator | None = None,  # handed to `pick`
+    on_step: Callable
+    | None = None,  # called before each step with the numbers of the prompts still running
+) -> list[list[int]]:  # new ids of each prompt, a stop id included
     "The continuations of several prompts, written together. Raises `ValueError` for an empty prompt, or one too long for the context."
-    if not all(map(len, prompts)): raise ValueError("a prompt is empty; give each at least one token")
-    device, stop_ids, running, new = model.embed.weight.device, set(stop_ids), list(range(len(prompts))), [[] for _ in prompts]
-    if not prompts or max_new_tokens < 1: return new
+    if not all(map(len, prompts)):
+        raise ValueError("a prompt is empty; give each at least one token")
+    device, stop_ids, running, new = (
+        model.embed.weight.device,
+        set(stop_ids),
+        list(range(len(prompts))),
+        [[] for _ in prompts],
+    )
+    if not prompts or max_new_tokens < 1:
+        return new
     lengths = [len(p) for p in prompts]
-    if max(lengths) + max_new_tokens > model.config.context: raise ValueError(f"a prompt of {max(lengths)} tokens and {max_new_tokens} new ones don't fit into the context of {model.config.context}")
+    if max(lengths) + max_new_tokens > model.config.context:
+        raise ValueError(
+            f"a prompt of {max(lengths)} tokens and {max_new_tokens} new ones don't fit into the context of {model.config.context}"
+        )
     cache = KVCache(len(prompts), device=device) if cache is None else cache
     padded = torch.tensor([[*p, *[0] * (max(lengths) - len(p))] for p in prompts], device=device)
     last = model.hidden(padded, cache)[running, [n - 1 for n in lengths]]
     cache.crop(lengths)
     while running:
-        if on_step: on_step(list(running))
+        if on_step:
+            on_step(list(running))
         logits = model.head(last).float()
         tokens = logits.argmax(-1) if pick is None else pick(logits, generator)
-        for row, token in zip(running, tokens.tolist()): new[row].append(token)
-        stay = [i for i, row in enumerate(running) if new[row][-1] not in stop_ids and len(new[row]) < max_new_tokens]
-        if len(stay) < len(running): running, tokens = [running[i] for i in stay], tokens[stay]; cache.select(stay)
-        if running: last = model.hidden(tokens[:, None], cache)[:, -1]
+        for row, token in zip(running, tokens.tolist()):
+            new[row].append(token)
+        stay = [
+            i
+            for i, row in enumerate(running)
+            if new[row][-1] not in stop_ids and len(new[row]) < max_new_tokens
+        ]
+        if len(stay) < len(running):
+            running, tokens = [running[i] for i in stay], tokens[stay]
+            cache.select(stay)
+        if running:
+            last = model.hidden(tokens[:, None], cache)[:, -1]
     return new
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #61e63e41
 def quantize_kv(
     x: Float[Tensor, "*n d"],
-) -> tuple[Shaped[Tensor, "*n d"], Float[Tensor, "*n 1"]]: # int8, and float32 scales
+) -> tuple[Shaped[Tensor, "*n d"], Float[Tensor, "*n 1"]]:  # int8, and float32 scales
     "Each vector as integers from -127 to 127 and a scale: its largest number, divided by 127."
     scale = x.float().abs().amax(-1, keepdim=True).clamp(min=1e-30) / 127
     return (x.float() / scale).round().to(torch.int8), scale
 
-def dequantize_kv(x: Shaped[Tensor, "*n d"], scale: Float[Tensor, "*n 1"], dtype: torch.dtype = torch.float32) -> Float[Tensor, "*n d"]:
+
+def dequantize_kv(
+    x: Shaped[Tensor, "*n d"], scale: Float[Tensor, "*n 1"], dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "*n d"]:
     "The vectors that `quantize_kv` stored, off by at most half a scale."
     return (x * scale).to(dtype)
 
@@ -161,175 +245,293 @@ def dequantize_kv(x: Shaped[Tensor, "*n d"], scale: Float[Tensor, "*n 1"], dtype
 class PoolExhausted(ValueError):
     "More blocks were wanted than are free. Nothing has changed."
 
+
 class BlockPool:
     "Which block is used by how many: a free list and reference counts, no tensors. Raises `ValueError` for a block outside the pool, or freed twice."
+
     def __init__(self, n_blocks: int):
-        if n_blocks < 1: raise ValueError(f"a pool needs at least one block, got {n_blocks}")
+        if n_blocks < 1:
+            raise ValueError(f"a pool needs at least one block, got {n_blocks}")
         self.refs, self._free = [0] * n_blocks, list(range(n_blocks))[::-1]
-        self.reclaim: Callable[[int], object] | None = None  # asked to free that many blocks before alloc gives up
+        self.reclaim: Callable[[int], object] | None = (
+            None  # asked to free that many blocks before alloc gives up
+        )
 
     @property
-    def n_blocks(self) -> int: return len(self.refs)
+    def n_blocks(self) -> int:
+        return len(self.refs)
+
     @property
-    def n_free(self) -> int: return len(self._free)
+    def n_free(self) -> int:
+        return len(self._free)
 
     def alloc(self, n: int = 1) -> list[int]:
         "`n` free blocks, with one reference each. Raises `PoolExhausted`."
-        if n > self.n_free and self.reclaim: self.reclaim(n - self.n_free)
-        if n > self.n_free: raise PoolExhausted(f"{n} blocks wanted, {self.n_free} of {self.n_blocks} free: free a sequence, or make the pool larger")
+        if n > self.n_free and self.reclaim:
+            self.reclaim(n - self.n_free)
+        if n > self.n_free:
+            raise PoolExhausted(
+                f"{n} blocks wanted, {self.n_free} of {self.n_blocks} free: free a sequence, or make the pool larger"
+            )
         blocks = [self._free.pop() for _ in range(n)]
-        for b in blocks: self.refs[b] = 1
+        for b in blocks:
+            self.refs[b] = 1
         return blocks
 
     def incref(self, blocks: Sequence[int]):
         "One reference more to each of `blocks`, which are in use."
         self._check(dict.fromkeys(blocks, 1))
-        for b in blocks: self.refs[b] += 1
+        for b in blocks:
+            self.refs[b] += 1
 
     def decref(self, blocks: Sequence[int]):
         "One reference less to each of `blocks`; those left with none are free."
         needed = {}
-        for b in blocks: needed[b] = needed.get(b, 0) + 1
+        for b in blocks:
+            needed[b] = needed.get(b, 0) + 1
         self._check(needed)
         for b in blocks:
             self.refs[b] -= 1
-            if not self.refs[b]: self._free.append(b)
+            if not self.refs[b]:
+                self._free.append(b)
 
     def _check(self, needed: dict[int, int]):
         for b, n in needed.items():
-            if not 0 <= b < self.n_blocks: raise ValueError(f"block {b} is outside the pool of {self.n_blocks}")
-            if self.refs[b] < n: raise ValueError(f"block {b} has {self.refs[b]} references, {n} needed: was it freed already?")
+            if not 0 <= b < self.n_blocks:
+                raise ValueError(f"block {b} is outside the pool of {self.n_blocks}")
+            if self.refs[b] < n:
+                raise ValueError(
+                    f"block {b} has {self.refs[b]} references, {n} needed: was it freed already?"
+                )
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #a6e0de4b
 def append_paged_kv(
-    k_pool: Shaped[Tensor, "n_blocks hk s d"], # s tokens a block; changed in place
+    k_pool: Shaped[Tensor, "n_blocks hk s d"],  # s tokens a block; changed in place
     v_pool: Shaped[Tensor, "n_blocks hk s e"],
     k: Shaped[Tensor, "n hk d"],
     v: Shaped[Tensor, "n hk e"],
-    slot_mapping: Int[Tensor, "n"],            # block * s + offset; -1: don't store this token
+    slot_mapping: Int[Tensor, "n"],  # block * s + offset; -1: don't store this token
 ):
     "Store each token's key and value in its slot. Raises `ValueError` for input that doesn't fit and slots outside the pool (on CUDA these aren't looked at)."
     for x, pool in ((k, k_pool), (v, v_pool)):
-        if (x.dtype, x.device) != (pool.dtype, pool.device): raise ValueError(f"the pool holds {pool.dtype} on {pool.device}, and was given {x.dtype} on {x.device}")
-        if x.shape[1:] != (pool.shape[1], pool.shape[3]): raise ValueError(f"the pool holds {pool.shape[1]} heads of {pool.shape[3]}, and was given {x.shape[1]} of {x.shape[2]}")
-    if not len(k) == len(v) == len(slot_mapping): raise ValueError(f"{len(k)} keys, {len(v)} values and {len(slot_mapping)} slots: give as many of each")
+        if (x.dtype, x.device) != (pool.dtype, pool.device):
+            raise ValueError(
+                f"the pool holds {pool.dtype} on {pool.device}, and was given {x.dtype} on {x.device}"
+            )
+        if x.shape[1:] != (pool.shape[1], pool.shape[3]):
+            raise ValueError(
+                f"the pool holds {pool.shape[1]} heads of {pool.shape[3]}, and was given {x.shape[1]} of {x.shape[2]}"
+            )
+    if not len(k) == len(v) == len(slot_mapping):
+        raise ValueError(
+            f"{len(k)} keys, {len(v)} values and {len(slot_mapping)} slots: give as many of each"
+        )
     n_blocks, _, size, _ = k_pool.shape
-    if k_pool.is_cuda and k_pool.is_floating_point() and fits_triton(k_pool.device, k_pool.dtype, k_pool.shape[3]):
+    if (
+        k_pool.is_cuda
+        and k_pool.is_floating_point()
+        and fits_triton(k_pool.device, k_pool.dtype, k_pool.shape[3])
+    ):
         from llm_course.transformers.flash import triton_append_paged_kv
+
         return triton_append_paged_kv(k_pool, v_pool, k, v, slot_mapping)
     low, high = (slot_mapping.min().item(), slot_mapping.max().item()) if len(k) else (0, 0)
-    if low < -1 or high >= n_blocks * size: raise ValueError(f"slots from {low} to {high}: {n_blocks} blocks of {size} have 0 to {n_blocks * size - 1}, and -1 skips")
-    if low < 0: k, v, slot_mapping = (x[slot_mapping >= 0] for x in (k, v, slot_mapping))
+    if low < -1 or high >= n_blocks * size:
+        raise ValueError(
+            f"slots from {low} to {high}: {n_blocks} blocks of {size} have 0 to {n_blocks * size - 1}, and -1 skips"
+        )
+    if low < 0:
+        k, v, slot_mapping = (x[slot_mapping >= 0] for x in (k, v, slot_mapping))
     block, offset = slot_mapping // size, slot_mapping % size
     k_pool[block, :, offset], v_pool[block, :, offset] = k, v
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #b9933e87
 def gather_blocks(
     pool: Shaped[Tensor, "n_blocks hk s d"],
-    block_table: Int[Tensor, "b m"],      # below 0: any block will do
-) -> Shaped[Tensor, "b hk ms d"]: # ms = m * s
+    block_table: Int[Tensor, "b m"],  # below 0: any block will do
+) -> Shaped[Tensor, "b hk ms d"]:  # ms = m * s
     "A copy of each sequence's blocks, side by side."
     n_blocks, hk, s, d = pool.shape
-    rows = block_table.clamp(min=0).long()[:, None] * hk + torch.arange(hk, device=pool.device)[:, None]  # a block's head is one row of memory
-    return pool.view(n_blocks * hk, s * d).index_select(0, rows.flatten()).view(len(block_table), hk, -1, d)
+    rows = (
+        block_table.clamp(min=0).long()[:, None] * hk
+        + torch.arange(hk, device=pool.device)[:, None]
+    )  # a block's head is one row of memory
+    return (
+        pool.view(n_blocks * hk, s * d)
+        .index_select(0, rows.flatten())
+        .view(len(block_table), hk, -1, d)
+    )
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #421fce92
 def paged_attention(
-    q: Float[Tensor, "b h t d"],               # each sequence's last t tokens; their keys and values are in the pool already
+    q: Float[
+        Tensor, "b h t d"
+    ],  # each sequence's last t tokens; their keys and values are in the pool already
     k_pool: Shaped[Tensor, "n_blocks hk s d"],
     v_pool: Shaped[Tensor, "n_blocks hk s d"],
-    block_table: Int[Tensor, "b m"],           # the blocks of each sequence, in order; -1: none
-    lengths: Int[Tensor, "b"],                 # tokens of each sequence, those of q included
+    block_table: Int[Tensor, "b m"],  # the blocks of each sequence, in order; -1: none
+    lengths: Int[Tensor, "b"],  # tokens of each sequence, those of q included
     *,
-    window: int | None = None,                 # see `causal_mask`
-    scale: float | None = None,                # None: 1 / √d
-    k_scale: Float[Tensor, "n_blocks hk s 1"] | None = None, # of 8-bit pools, see `quantize_kv`
+    window: int | None = None,  # see `causal_mask`
+    scale: float | None = None,  # None: 1 / √d
+    k_scale: Float[Tensor, "n_blocks hk s 1"] | None = None,  # of 8-bit pools, see `quantize_kv`
     v_scale: Float[Tensor, "n_blocks hk s 1"] | None = None,
 ) -> Float[Tensor, "b h t d"]:
     "Causal attention over keys and values in blocks (Kwon et al. 2023). Raises `ValueError` for a table that points outside the pool (on CUDA it isn't looked at)."
-    if k_scale is None and k_pool.dtype != q.dtype: raise ValueError(f"the pool holds {k_pool.dtype}, the queries are {q.dtype}")
+    if k_scale is None and k_pool.dtype != q.dtype:
+        raise ValueError(f"the pool holds {k_pool.dtype}, the queries are {q.dtype}")
     if q.is_cuda and k_scale is None and fits_triton(q.device, q.dtype, q.shape[3]):
         from llm_course.transformers.flash import triton_paged_attention
-        return triton_paged_attention(q, k_pool, v_pool, block_table, lengths, window=window, scale=scale)
+
+        return triton_paged_attention(
+            q, k_pool, v_pool, block_table, lengths, window=window, scale=scale
+        )
     ends = lengths.tolist()
     _check_table(block_table, ends, k_pool.shape[0], k_pool.shape[2], q.shape[2])
     k, v = gather_blocks(k_pool, block_table), gather_blocks(v_pool, block_table)
-    if k_scale is not None: k, v = (dequantize_kv(x, gather_blocks(s, block_table), q.dtype) for x, s in ((k, k_scale), (v, v_scale)))
+    if k_scale is not None:
+        k, v = (
+            dequantize_kv(x, gather_blocks(s, block_table), q.dtype)
+            for x, s in ((k, k_scale), (v, v_scale))
+        )
     if min(ends) < max(ends):
-        for i, e in enumerate(ends): k[i, :, e:], v[i, :, e:] = 0, 0  # somebody's old nan, times a weight of 0, would be nan
+        for i, e in enumerate(ends):
+            k[i, :, e:], v[i, :, e:] = 0, 0  # somebody's old nan, times a weight of 0, would be nan
     return attend_held(q, k, v, ends, window=window, scale=scale)
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #72d3c807
 def _check_table(table: Tensor, ends: list[int], n_blocks: int, size: int, t: int):
-    if len(table) != len(ends): raise ValueError(f"{len(table)} block tables for {len(ends)} lengths")
+    if len(table) != len(ends):
+        raise ValueError(f"{len(table)} block tables for {len(ends)} lengths")
     for row, (blocks, e) in enumerate(zip(table.tolist(), ends)):
-        used = blocks[:-(-e // size)]
-        if e < t: raise ValueError(f"sequence {row} has {e} tokens and {t} queries; a length counts the queries' own tokens too")
-        if e > len(blocks) * size: raise ValueError(f"sequence {row} has {e} tokens, its table only {len(blocks)} blocks of {size}")
-        if min(used) < 0 or max(used) >= n_blocks: raise ValueError(f"the block table of sequence {row}, {blocks}, points outside the pool of {n_blocks} blocks")
+        used = blocks[: -(-e // size)]
+        if e < t:
+            raise ValueError(
+                f"sequence {row} has {e} tokens and {t} queries; a length counts the queries' own tokens too"
+            )
+        if e > len(blocks) * size:
+            raise ValueError(
+                f"sequence {row} has {e} tokens, its table only {len(blocks)} blocks of {size}"
+            )
+        if min(used) < 0 or max(used) >= n_blocks:
+            raise ValueError(
+                f"the block table of sequence {row}, {blocks}, points outside the pool of {n_blocks} blocks"
+            )
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #fbc4248f
 class KVPool:
     "Blocks for the keys and values of every layer (`k(layer)`, `v(layer)`), and `blocks`, which knows who uses them. Many `PagedKVCache`s may share it."
-    def __init__(self, n_blocks: int,
-                 block_size: int = 16,  # tokens a block
-                 *, int8: bool = False, # store 8-bit integers, and a scale for each token and head
-                 device: torch.device | str | None = None):
-        if block_size < 1: raise ValueError(f"a block holds at least one token, got block_size={block_size}")
-        self.blocks, self.block_size, self.int8, self.device = BlockPool(n_blocks), block_size, int8, torch.device(device or "cpu")
+
+    def __init__(
+        self,
+        n_blocks: int,
+        block_size: int = 16,  # tokens a block
+        *,
+        int8: bool = False,  # store 8-bit integers, and a scale for each token and head
+        device: torch.device | str | None = None,
+    ):
+        if block_size < 1:
+            raise ValueError(f"a block holds at least one token, got block_size={block_size}")
+        self.blocks, self.block_size, self.int8, self.device = (
+            BlockPool(n_blocks),
+            block_size,
+            int8,
+            torch.device(device or "cpu"),
+        )
         self._layers: dict[int, list[Tensor]] = {}  # k, v and, for 8-bit pools, their scales
 
-    def k(self, layer: int) -> Shaped[Tensor, "n_blocks hk s d"]: return self._layers[layer][0]
-    def v(self, layer: int) -> Shaped[Tensor, "n_blocks hk s d"]: return self._layers[layer][1]
-    @property
-    def nbytes(self) -> int: return sum(x.nbytes for layer in self._layers.values() for x in layer)
+    def k(self, layer: int) -> Shaped[Tensor, "n_blocks hk s d"]:
+        return self._layers[layer][0]
 
-    def append(self, layer: int, k: Float[Tensor, "n hk d"], v: Float[Tensor, "n hk d"], slots: Int[Tensor, "n"]):
+    def v(self, layer: int) -> Shaped[Tensor, "n_blocks hk s d"]:
+        return self._layers[layer][1]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(x.nbytes for layer in self._layers.values() for x in layer)
+
+    def append(
+        self,
+        layer: int,
+        k: Float[Tensor, "n hk d"],
+        v: Float[Tensor, "n hk d"],
+        slots: Int[Tensor, "n"],
+    ):
         "Store a layer's tokens in `slots`. The layer's memory is made when it is first used."
         new = [k.detach(), v.detach()]
-        if self.int8: new = [x for pair in zip(*map(quantize_kv, new)) for x in pair]
+        if self.int8:
+            new = [x for pair in zip(*map(quantize_kv, new)) for x in pair]
         if layer not in self._layers:
             with torch.inference_mode(False):
-                self._layers[layer] = [torch.zeros(self.blocks.n_blocks, x.shape[1], self.block_size, x.shape[2], dtype=x.dtype, device=self.device) for x in new]
+                self._layers[layer] = [
+                    torch.zeros(
+                        self.blocks.n_blocks,
+                        x.shape[1],
+                        self.block_size,
+                        x.shape[2],
+                        dtype=x.dtype,
+                        device=self.device,
+                    )
+                    for x in new
+                ]
         held = self._layers[layer]
-        for i in range(0, len(held), 2): append_paged_kv(held[i], held[i + 1], new[i], new[i + 1], slots)
+        for i in range(0, len(held), 2):
+            append_paged_kv(held[i], held[i + 1], new[i], new[i + 1], slots)
 
-    def attend(self, layer: int, q: Float[Tensor, "b h t d"], block_table: Int[Tensor, "b m"], lengths: Int[Tensor, "b"], **options) -> Float[Tensor, "b h t d"]:
+    def attend(
+        self,
+        layer: int,
+        q: Float[Tensor, "b h t d"],
+        block_table: Int[Tensor, "b m"],
+        lengths: Int[Tensor, "b"],
+        **options,
+    ) -> Float[Tensor, "b h t d"]:
         "See `paged_attention`."
         k, v, *scales = self._layers[layer]
-        return paged_attention(q, k, v, block_table, lengths, **options, **dict(zip(("k_scale", "v_scale"), scales)))
+        return paged_attention(
+            q, k, v, block_table, lengths, **options, **dict(zip(("k_scale", "v_scale"), scales))
+        )
 
     def copy(self, source: int, target: int):
         "Copy a block's content, in every layer."
         for layer in self._layers.values():
-            for x in layer: x[target] = x[source]
+            for x in layer:
+                x[target] = x[source]
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #375ce305
 def make_room(
     pool: BlockPool,
-    tables: Sequence[list[int]], # the blocks of each sequence; changed in place
-    lengths: Sequence[int],      # tokens in each
-    t: int,                      # tokens to come, in each
+    tables: Sequence[list[int]],  # the blocks of each sequence; changed in place
+    lengths: Sequence[int],  # tokens in each
+    t: int,  # tokens to come, in each
     block_size: int,
-) -> list[tuple[int, int]]: # (source, target) of blocks to copy before anything is written
+) -> list[tuple[int, int]]:  # (source, target) of blocks to copy before anything is written
     "Give each sequence the blocks for `t` more tokens, and its own copy of a block that others use too. Raises `PoolExhausted`, and nothing has changed."
-    copies, wanted, given_up = [], [], Counter()  # given_up: references that copies for earlier rows will release
+    copies, wanted, given_up = (
+        [],
+        [],
+        Counter(),
+    )  # given_up: references that copies for earlier rows will release
     for table, n in zip(tables, lengths):
         i = n // block_size  # the block that the next token goes into
         if i < len(table) and pool.refs[table[i]] - given_up[table[i]] > 1:
-            copies.append((table, i)); given_up[table[i]] += 1
+            copies.append((table, i))
+            given_up[table[i]] += 1
         wanted.append(max(0, -(-(n + t) // block_size) - len(table)))
     new = pool.alloc(len(copies) + sum(wanted))
-    for table, n in zip(tables, wanted): table += [new.pop() for _ in range(n)]
+    for table, n in zip(tables, wanted):
+        table += [new.pop() for _ in range(n)]
     pairs = []
     for table, i in copies:
         pairs.append((table[i], new.pop()))
-        pool.decref([table[i]]); table[i] = pairs[-1][1]
+        pool.decref([table[i]])
+        table[i] = pairs[-1][1]
     return pairs
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #c2b6216e
 class BlockTables:
     "The blocks and the length of each sequence in a batch: the bookkeeping of a `PagedKVCache`, without tensors."
+
     def __init__(self, pool: BlockPool, block_size: int, batch: int = 1):
         self.pool, self.block_size, self.version = pool, block_size, 0  # version: counts changes
         self._n, self._tables = [0] * batch, [[] for _ in range(batch)]
@@ -337,17 +539,25 @@ class BlockTables:
 
     def blocks(self, row: int) -> list[int]:
         "The blocks that hold a sequence's tokens, in order. The last may be part full."
-        return self._tables[_row(row, self._n)][:self._count(self._n[row])]
+        return self._tables[_row(row, self._n)][: self._count(self._n[row])]
 
     def add(self, n: int = 1) -> list[int]:
         "The numbers of `n` new, empty rows."
-        self._n += [0] * n; self._tables += [[] for _ in range(n)]; self.version += 1
+        self._n += [0] * n
+        self._tables += [[] for _ in range(n)]
+        self.version += 1
         return list(range(len(self._n) - n, len(self._n)))
 
     def adopt(self, row: int, blocks: Sequence[int], n_tokens: int):
         "Let an empty `row` begin with the first `n_tokens` tokens in `blocks`. It shares them: the caller keeps its own references."
-        if self._n[_row(row, self._n)]: raise ValueError(f"sequence {row} holds {self._n[row]} tokens already: free({row}) first")
-        if n_tokens < 0 or self._count(n_tokens) != len(blocks): raise ValueError(f"{n_tokens} tokens lie in {self._count(n_tokens)} blocks of {self.block_size}, {len(blocks)} were given")
+        if self._n[_row(row, self._n)]:
+            raise ValueError(
+                f"sequence {row} holds {self._n[row]} tokens already: free({row}) first"
+            )
+        if n_tokens < 0 or self._count(n_tokens) != len(blocks):
+            raise ValueError(
+                f"{n_tokens} tokens lie in {self._count(n_tokens)} blocks of {self.block_size}, {len(blocks)} were given"
+            )
         self.pool.incref(blocks)
         self._keep(row, 0)
         self._tables[row], self._n[row] = list(blocks), n_tokens
@@ -360,19 +570,23 @@ class BlockTables:
 
     def crop(self, lengths: int | Sequence[int] | Int[Tensor, "b"]):
         "Forget the tokens past `lengths`, and give back their blocks. Raises `ValueError` for a length that is negative or more than is held."
-        for row, n in enumerate(_cropped(lengths, self._n)): self._keep(row, n)
+        for row, n in enumerate(_cropped(lengths, self._n)):
+            self._keep(row, n)
 
     def free(self, row: int | None = None):
         "Empty a row (None: every row), and give back its blocks."
-        for i in range(len(self._n)) if row is None else [_row(row, self._n)]: self._keep(i, 0)
+        for i in range(len(self._n)) if row is None else [_row(row, self._n)]:
+            self._keep(i, 0)
 
     def select(self, rows: Sequence[int]):
         "Make `rows` the batch: those left out are freed, those named twice share their blocks. Nothing is copied."
         tables, n = [self.blocks(i) for i in rows], [self._n[i] for i in rows]
-        for t in tables: self.pool.incref(t)
+        for t in tables:
+            self.pool.incref(t)
         _release(self.pool, self._tables)
         self._tables += tables  # the same list always: the finalizer holds it
-        self._n = n; self.version += 1
+        self._n = n
+        self.version += 1
 
     def _keep(self, row: int, n: int):
         "The first `n` tokens of a row."
@@ -381,48 +595,80 @@ class BlockTables:
         self._tables[row], self._n[row] = self._tables[row][:count], n
         self.version += 1
 
-    def _count(self, n: int) -> int: return -(-n // self.block_size)
+    def _count(self, n: int) -> int:
+        return -(-n // self.block_size)
+
 
 def _release(pool: BlockPool, tables: list[list[int]]):
-    for blocks in tables: pool.decref(blocks)
+    for blocks in tables:
+        pool.decref(blocks)
     tables.clear()
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #778d87ed
 class PagedKVCache(BlockTables):
     "A cache whose sequences lie in the blocks of a `KVPool`: what `Transformer` takes as `cache`. No gradient flows through it."
+
     def __init__(self, store: KVPool, batch: int = 1):
         super().__init__(store.blocks, store.block_size, batch)
         self.store, self._plan = store, (None,)
 
     @property
-    def lengths(self) -> Int[Tensor, "b"]: return torch.tensor(self._n, dtype=torch.long, device=self.store.device)
-    @property
-    def block_table(self) -> Int[Tensor, "b m"]: # int32; -1: no block
-        m = max(map(len, self._tables), default=0)
-        return torch.tensor([t + [-1] * (m - len(t)) for t in self._tables], dtype=torch.int32, device=self.store.device).view(len(self._n), m)
+    def lengths(self) -> Int[Tensor, "b"]:
+        return torch.tensor(self._n, dtype=torch.long, device=self.store.device)
 
-    def attend(self, layer: int, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b hk t d"], v: Float[Tensor, "b hk t d"], *,
-               window: int | None = None, scale: float | None = None) -> Float[Tensor, "b h q d"]:
+    @property
+    def block_table(self) -> Int[Tensor, "b m"]:  # int32; -1: no block
+        m = max(map(len, self._tables), default=0)
+        return torch.tensor(
+            [t + [-1] * (m - len(t)) for t in self._tables],
+            dtype=torch.int32,
+            device=self.store.device,
+        ).view(len(self._n), m)
+
+    def attend(
+        self,
+        layer: int,
+        q: Float[Tensor, "b h q d"],
+        k: Float[Tensor, "b hk t d"],
+        v: Float[Tensor, "b hk t d"],
+        *,
+        window: int | None = None,
+        scale: float | None = None,
+    ) -> Float[Tensor, "b h q d"]:
         "Append `k` and `v` to what this layer holds, and attend over everything, causally; `q` may leave out the first of the new tokens. Raises `PoolExhausted`, and `ValueError` for input that doesn't fit."
         _check_kv(k, v, len(self._n), self.store.device)
-        if self._plan[0] != (k.shape[2], self.version): self._plan = self._make_plan(k.shape[2])
+        if self._plan[0] != (k.shape[2], self.version):
+            self._plan = self._make_plan(k.shape[2])
         _, slots, table, ends = self._plan
-        self.store.append(layer, k.transpose(1, 2).flatten(0, 1), v.transpose(1, 2).flatten(0, 1), slots)
+        self.store.append(
+            layer, k.transpose(1, 2).flatten(0, 1), v.transpose(1, 2).flatten(0, 1), slots
+        )
         return self.store.attend(layer, q, table, ends, window=window, scale=scale)
 
     def _make_plan(self, t: int):
-        for source, target in make_room(self.pool, self._tables, self._n, t, self.block_size): self.store.copy(source, target)
+        for source, target in make_room(self.pool, self._tables, self._n, t, self.block_size):
+            self.store.copy(source, target)
         table, lengths, size = self.block_table, self.lengths, self.block_size
         at = lengths[:, None] + torch.arange(t, device=lengths.device)
-        return (t, self.version), (table.gather(1, at // size).long() * size + at % size).flatten(), table, lengths + t
+        return (
+            (t, self.version),
+            (table.gather(1, at // size).long() * size + at % size).flatten(),
+            table,
+            lengths + t,
+        )
 
     def advance(self, t: int):
         "Count the `t` tokens that every layer has appended."
-        if self._plan[0] != (t, self.version): raise ValueError(f"advance({t}), but the last step did not append {t} tokens: attend() comes first, in every layer")
-        self._n = [n + t for n in self._n]; self.version += 1
+        if self._plan[0] != (t, self.version):
+            raise ValueError(
+                f"advance({t}), but the last step did not append {t} tokens: attend() comes first, in every layer"
+            )
+        self._n = [n + t for n in self._n]
+        self.version += 1
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #7eb22c6d
 _onednn = threading.RLock()  # held while its switch may be off
+
 
 def skinny_linear(
     x: Float[Tensor, "*b c"],
@@ -430,22 +676,36 @@ def skinny_linear(
     bias: Float[Tensor, "o"] | None = None,
 ) -> Float[Tensor, "*b o"]:
     "x @ weightᵀ + bias, as `F.linear` computes it, but for few rows on a CPU with the kernel that reads the weights fastest. Raises `ValueError` for other than `c` channels."
-    if x.shape[-1:] != weight.shape[1:]: raise ValueError(f"this matrix takes {weight.shape[1]} channels, got a tensor of shape {tuple(x.shape)}; its last number should be {weight.shape[1]}")
+    if x.shape[-1:] != weight.shape[1:]:
+        raise ValueError(
+            f"this matrix takes {weight.shape[1]} channels, got a tensor of shape {tuple(x.shape)}; its last number should be {weight.shape[1]}"
+        )
     rows = math.prod(x.shape[:-1])
-    if x.device.type != "cpu" or x.dtype != weight.dtype or torch.compiler.is_compiling(): return F.linear(x, weight, bias)
+    if x.device.type != "cpu" or x.dtype != weight.dtype or torch.compiler.is_compiling():
+        return F.linear(x, weight, bias)
     if x.dtype == torch.float32 and 1 <= rows <= 32:
         n = math.gcd(len(weight), max(2, torch.get_num_threads()))
         pieces, inputs = weight.unflatten(0, (n, -1)), x.reshape(1, rows, -1).expand(n, -1, -1)
-        y = torch.bmm(pieces, inputs.mT).view(-1, rows).T if rows <= 4 else torch.bmm(inputs, pieces.mT).transpose(0, 1)
+        y = (
+            torch.bmm(pieces, inputs.mT).view(-1, rows).T
+            if rows <= 4
+            else torch.bmm(inputs, pieces.mT).transpose(0, 1)
+        )
         y = y.reshape(*x.shape[:-1], -1).contiguous()
         return y if bias is None else y + bias
-    if x.dtype != torch.bfloat16: return F.linear(x, weight, bias)
+    if x.dtype != torch.bfloat16:
+        return F.linear(x, weight, bias)
     with _onednn:
         was = torch.backends.mkldnn.enabled
         torch.backends.mkldnn.enabled = was and rows != 1
-        try: return F.linear(x, weight, bias)
-        finally: torch.backends.mkldnn.enabled = was
+        try:
+            return F.linear(x, weight, bias)
+        finally:
+            torch.backends.mkldnn.enabled = was
+
 
 class SkinnyLinear(nn.Linear):
     "`nn.Linear` by way of `skinny_linear`: what `Transformer` makes its matrices of."
-    def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b o"]: return skinny_linear(x, self.weight, self.bias)
+
+    def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b o"]:
+        return skinny_linear(x, self.weight, self.bias)

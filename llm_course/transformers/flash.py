@@ -23,58 +23,88 @@ from .attention import attention, causal_mask
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #7adba181
 def key_tiles(
-    first: int,         # the position among the keys of the first query
-    m: int,             # queries, one after the other
-    t_k: int,           # keys
-    tile: int,          # keys in a tile
+    first: int,  # the position among the keys of the first query
+    m: int,  # queries, one after the other
+    t_k: int,  # keys
+    tile: int,  # keys in a tile
     causal: bool,
-    window: int | None, # with causal: how many keys a query sees, itself included
+    window: int | None,  # with causal: how many keys a query sees, itself included
     device: torch.device | str | None = None,
-) -> Iterator[tuple[int, int, Tensor | None]]: # (start, end, mask); no mask where every query sees every key
+) -> Iterator[
+    tuple[int, int, Tensor | None]
+]:  # (start, end, mask); no mask where every query sees every key
     "The tiles of keys that some query sees: the others are never looked at."
     start, end = 0, t_k
-    if causal: end = min(t_k, first + m)
-    if window: start = max(0, first - window + 1) // tile * tile
+    if causal:
+        end = min(t_k, first + m)
+    if window:
+        start = max(0, first - window + 1) // tile * tile
     for j in range(start, end, tile):
         z = min(j + tile, end)
-        if not causal or z <= first + 1 and (window is None or j > first + m - 1 - window): yield j, z, None
+        if not causal or z <= first + 1 and (window is None or j > first + m - 1 - window):
+            yield j, z, None
         else:
-            back = torch.arange(first, first + m, device=device)[:, None] - torch.arange(j, z, device=device)  # 0: the query's own position
+            back = torch.arange(first, first + m, device=device)[:, None] - torch.arange(
+                j, z, device=device
+            )  # 0: the query's own position
             yield j, z, back >= 0 if window is None else (back >= 0) & (back < window)
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #01adc4ea
 @torch.no_grad()
 def tiled_forward(
-    q: Float[Tensor, "b h q d"], k: Float[Tensor, "b hk k d"], v: Float[Tensor, "b hk k d"],
-    causal: bool, window: int | None, scale: float,
-    tile: int = 128, # queries, and keys, in a tile
-) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b h q"]]: # output and log-sum-exp
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b hk k d"],
+    v: Float[Tensor, "b hk k d"],
+    causal: bool,
+    window: int | None,
+    scale: float,
+    tile: int = 128,  # queries, and keys, in a tile
+) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b h q"]]:  # output and log-sum-exp
     "Attention in tiles (Dao et al. 2022), and the log-sum-exp of each query's scores (inf for one that sees nothing)."
     t_q, (hk, t_k), wide = q.shape[2], k.shape[1:3], torch.promote_types(q.dtype, torch.float32)
     out, lse = torch.zeros_like(q), torch.full(q.shape[:3], torch.inf, dtype=wide, device=q.device)
     q, o, e = (x.unflatten(1, (hk, -1)) for x in (q, out, lse))
     for i in range(0, t_q, tile):
         m = min(tile, t_q - i)
-        rows = q[..., i:i + m, :].flatten(2, 3).to(wide) * scale  # all heads that share keys
-        top, total, acc = rows.new_full(rows.shape[:3], -torch.inf), rows.new_zeros(rows.shape[:3]), torch.zeros_like(rows)
+        rows = q[..., i : i + m, :].flatten(2, 3).to(wide) * scale  # all heads that share keys
+        top, total, acc = (
+            rows.new_full(rows.shape[:3], -torch.inf),
+            rows.new_zeros(rows.shape[:3]),
+            torch.zeros_like(rows),
+        )
         for j, z, mask in key_tiles(i + t_k - t_q, m, t_k, tile, causal, window, q.device):
             s = rows @ k[:, :, j:z].to(wide).mT
-            if mask is not None: s = s.unflatten(2, (-1, m)).masked_fill_(~mask, -torch.inf).flatten(2, 3)
+            if mask is not None:
+                s = s.unflatten(2, (-1, m)).masked_fill_(~mask, -torch.inf).flatten(2, 3)
             new = torch.maximum(top, s.amax(-1))
-            base = torch.where(new == -torch.inf, 0, new)  # nothing seen yet: −inf − −inf would be nan
+            base = torch.where(
+                new == -torch.inf, 0, new
+            )  # nothing seen yet: −inf − −inf would be nan
             shrink, p = (top - base).exp(), (s - base[..., None]).exp()
-            total, acc, top = total * shrink + p.sum(-1), acc * shrink[..., None] + p @ v[:, :, j:z].to(wide), new
+            total, acc, top = (
+                total * shrink + p.sum(-1),
+                acc * shrink[..., None] + p @ v[:, :, j:z].to(wide),
+                new,
+            )
         seen = total != 0
-        o[..., i:i + m, :] = (acc / torch.where(seen, total, 1)[..., None]).unflatten(2, (-1, m)).to(q.dtype)
-        e[..., i:i + m] = torch.where(seen, top + total.log(), torch.inf).unflatten(2, (-1, m))
+        o[..., i : i + m, :] = (
+            (acc / torch.where(seen, total, 1)[..., None]).unflatten(2, (-1, m)).to(q.dtype)
+        )
+        e[..., i : i + m] = torch.where(seen, top + total.log(), torch.inf).unflatten(2, (-1, m))
     return out, lse
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #c06eb6be
 def tiled_backward(
-    q: Float[Tensor, "b h q d"], k: Float[Tensor, "b hk k d"], v: Float[Tensor, "b hk k d"],
-    out: Float[Tensor, "b h q d"], lse: Float[Tensor, "b h q"],
-    g: Float[Tensor, "b h q d"], # the gradient of the output
-    causal: bool, window: int | None, scale: float, tile: int = 128,
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b hk k d"],
+    v: Float[Tensor, "b hk k d"],
+    out: Float[Tensor, "b h q d"],
+    lse: Float[Tensor, "b h q"],
+    g: Float[Tensor, "b h q d"],  # the gradient of the output
+    causal: bool,
+    window: int | None,
+    scale: float,
+    tile: int = 128,
 ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b hk k d"], Float[Tensor, "b hk k d"]]:
     "Gradients of q, k and v. The weights are computed again, tile by tile, from the log-sum-exp."
     hk, t_k, t_q, wide = *k.shape[1:3], q.shape[2], lse.dtype
@@ -83,21 +113,23 @@ def tiled_backward(
     qs, gs, dqs, es, deltas = (x.unflatten(1, (hk, -1)) for x in (q, g, dq, lse, delta))
     for i in range(0, t_q, tile):
         m = min(tile, t_q - i)
-        rows, grads = (x[..., i:i + m, :].flatten(2, 3).to(wide) for x in (qs, gs))
-        e, de = (x[..., i:i + m].flatten(2, 3)[..., None] for x in (es, deltas))
+        rows, grads = (x[..., i : i + m, :].flatten(2, 3).to(wide) for x in (qs, gs))
+        e, de = (x[..., i : i + m].flatten(2, 3)[..., None] for x in (es, deltas))
         for j, z, mask in key_tiles(i + t_k - t_q, m, t_k, tile, causal, window, q.device):
             keys, values = k[:, :, j:z].to(wide), v[:, :, j:z].to(wide)
             p = (rows @ keys.mT * scale - e).exp()
-            if mask is not None: p = p.unflatten(2, (-1, m)).masked_fill_(~mask, 0).flatten(2, 3)
+            if mask is not None:
+                p = p.unflatten(2, (-1, m)).masked_fill_(~mask, 0).flatten(2, 3)
             dv[:, :, j:z] += p.mT @ grads
             ds = p * (grads @ values.mT - de) * scale
             dk[:, :, j:z] += ds.mT @ rows
-            dqs[..., i:i + m, :] += (ds @ keys).unflatten(2, (-1, m))
+            dqs[..., i : i + m, :] += (ds @ keys).unflatten(2, (-1, m))
     return dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype)
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #d4a25907
 class TiledAttention(torch.autograd.Function):
     "Attention in tiles, with its gradient: `TiledAttention.apply(q, k, v, causal, window, scale, tile)`."
+
     @staticmethod
     def forward(ctx, q, k, v, causal, window, scale, tile=128):
         out, lse = tiled_forward(q, k, v, causal, window, scale, tile)
@@ -107,89 +139,158 @@ class TiledAttention(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, g): return *tiled_backward(*ctx.saved_tensors, g, *ctx.options), None, None, None, None
+    def backward(ctx, g):
+        return *tiled_backward(*ctx.saved_tensors, g, *ctx.options), None, None, None, None
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #9cb614d8
-def sdpa_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool, window: int | None, scale: float, block: int = 256) -> Tensor:
+def sdpa_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    causal: bool,
+    window: int | None,
+    scale: float,
+    block: int = 256,
+) -> Tensor:
     "PyTorch's fused attention, called so that it never builds a mask of all queries by all keys."
     (b, h, t_q, d), (hk, t_k) = q.shape, k.shape[1:3]
     ahead = t_k - t_q
     if causal and ahead < 0:  # the first queries come before every key
-        seen = sdpa_attention(q[:, :, -ahead:], k, v, True, window, scale, block) if t_k else q[:, :, :0]
+        seen = (
+            sdpa_attention(q[:, :, -ahead:], k, v, True, window, scale, block)
+            if t_k
+            else q[:, :, :0]
+        )
         return torch.cat([q.new_zeros(b, h, -ahead, d), seen], 2)
     if t_q == 1 or t_q < 16 and not causal:  # heads that share keys become rows of one head
-        if window: k, v = k[:, :, -window:], v[:, :, -window:]
-        return F.scaled_dot_product_attention(q.reshape(b, hk, -1, d), k, v, scale=scale).view(b, h, t_q, d)
+        if window:
+            k, v = k[:, :, -window:], v[:, :, -window:]
+        return F.scaled_dot_product_attention(q.reshape(b, hk, -1, d), k, v, scale=scale).view(
+            b, h, t_q, d
+        )
     options = {"scale": scale, "enable_gqa": h != hk}
-    if not causal or ahead == 0 and (window is None or window >= t_k): return F.scaled_dot_product_attention(q, k, v, is_causal=causal, **options)
+    if not causal or ahead == 0 and (window is None or window >= t_k):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal, **options)
     out = []
     for i in range(0, t_q, block):
         m = min(block, t_q - i)
         start, end = max(0, i + ahead - window + 1) if window else 0, i + ahead + m
         mask = causal_mask(m, end - start, window=window, device=q.device)
-        out.append(F.scaled_dot_product_attention(q[:, :, i:i + m], k[:, :, start:end], v[:, :, start:end], attn_mask=mask, **options))
+        out.append(
+            F.scaled_dot_product_attention(
+                q[:, :, i : i + m],
+                k[:, :, start:end],
+                v[:, :, start:end],
+                attn_mask=mask,
+                **options,
+            )
+        )
     return torch.cat(out, 2) if len(out) > 1 else out[0]
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #47a31cb0
 def _check(q: Tensor, k: Tensor, v: Tensor, causal: bool, window: int | None):
     if not q.ndim == k.ndim == v.ndim == 4:
-        raise ValueError(f"queries, keys and values are (batch, heads, tokens, size), got {tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}")
-    if k.shape != v.shape: raise ValueError(f"keys {tuple(k.shape)} and values {tuple(v.shape)} must have the same shape; attention() takes values of another size")
+        raise ValueError(
+            f"queries, keys and values are (batch, heads, tokens, size), got {tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
+        )
+    if k.shape != v.shape:
+        raise ValueError(
+            f"keys {tuple(k.shape)} and values {tuple(v.shape)} must have the same shape; attention() takes values of another size"
+        )
     (b, h, _, d), (b_k, hk, _, d_k) = q.shape, k.shape
-    if b != b_k or d != d_k: raise ValueError(f"queries {tuple(q.shape)} and keys {tuple(k.shape)} must agree in batch and head size")
-    if not hk or h % hk: raise ValueError(f"{hk} key heads don't divide {h} query heads; grouped-query attention needs a whole number of queries for each key head")
-    if not q.dtype == k.dtype == v.dtype: raise ValueError(f"queries, keys and values must share a type, got {q.dtype}, {k.dtype} and {v.dtype}: convert them with .to()")
-    if not q.device == k.device == v.device: raise ValueError(f"queries, keys and values must be on one device, got {q.device}, {k.device} and {v.device}")
-    if not q.is_floating_point(): raise ValueError(f"attention is for floating-point numbers, got {q.dtype}")
+    if b != b_k or d != d_k:
+        raise ValueError(
+            f"queries {tuple(q.shape)} and keys {tuple(k.shape)} must agree in batch and head size"
+        )
+    if not hk or h % hk:
+        raise ValueError(
+            f"{hk} key heads don't divide {h} query heads; grouped-query attention needs a whole number of queries for each key head"
+        )
+    if not q.dtype == k.dtype == v.dtype:
+        raise ValueError(
+            f"queries, keys and values must share a type, got {q.dtype}, {k.dtype} and {v.dtype}: convert them with .to()"
+        )
+    if not q.device == k.device == v.device:
+        raise ValueError(
+            f"queries, keys and values must be on one device, got {q.device}, {k.device} and {v.device}"
+        )
+    if not q.is_floating_point():
+        raise ValueError(f"attention is for floating-point numbers, got {q.dtype}")
     if window is not None:
-        if not causal: raise ValueError("a window is part of a causal mask: pass causal=True with it")
-        if window < 1: raise ValueError(f"a window holds at least the token itself, so it is 1 or more; got {window}")
+        if not causal:
+            raise ValueError("a window is part of a causal mask: pass causal=True with it")
+        if window < 1:
+            raise ValueError(
+                f"a window holds at least the token itself, so it is 1 or more; got {window}"
+            )
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #17e5f51e
 IMPLS = ("auto", "triton", "sdpa", "tiled", "naive")
 
+
 def flash_attention(
     q: Float[Tensor, "b h q d"],
-    k: Float[Tensor, "b hk k d"], # hk divides h: each key head serves h / hk query heads
+    k: Float[Tensor, "b hk k d"],  # hk divides h: each key head serves h / hk query heads
     v: Float[Tensor, "b hk k d"],
     *,
-    causal: bool = False,       # hide what comes after, bottom-right aligned
+    causal: bool = False,  # hide what comes after, bottom-right aligned
     window: int | None = None,  # with causal: how many keys a query sees, itself included
-    scale: float | None = None, # None: 1 / √d
-    impl: str = "auto",         # one of `IMPLS`; auto: triton on a GPU, sdpa elsewhere
-) -> Float[Tensor, "b h q d"]: # 0 for a query that sees nothing
+    scale: float | None = None,  # None: 1 / √d
+    impl: str = "auto",  # one of `IMPLS`; auto: triton on a GPU, sdpa elsewhere
+) -> Float[Tensor, "b h q d"]:  # 0 for a query that sees nothing
     "Attention with memory linear in the tokens (Dao et al. 2022). Raises `ValueError` for shapes, types, devices or an `impl` that don't fit."
     _check(q, k, v, causal, window)
-    if scale is None: scale = q.shape[-1] ** -0.5
-    if impl == "auto": impl = "triton" if q.is_cuda and fits_triton(q.device, q.dtype, q.shape[-1]) else "sdpa"
-    if impl == "naive": return attention(q, k, v, causal=causal, window=window, scale=scale)
-    if not q.numel() or not k.shape[2]: return q * 0  # nobody to look, or nothing to look at
-    if impl == "sdpa": return sdpa_attention(q, k, v, causal, window, scale)
-    if impl == "tiled": return TiledAttention.apply(q, k, v, causal, window, scale)
-    if impl == "triton": return triton_attention(q, k, v, causal=causal, window=window, scale=scale)
+    if scale is None:
+        scale = q.shape[-1] ** -0.5
+    if impl == "auto":
+        impl = "triton" if q.is_cuda and fits_triton(q.device, q.dtype, q.shape[-1]) else "sdpa"
+    if impl == "naive":
+        return attention(q, k, v, causal=causal, window=window, scale=scale)
+    if not q.numel() or not k.shape[2]:
+        return q * 0  # nobody to look, or nothing to look at
+    if impl == "sdpa":
+        return sdpa_attention(q, k, v, causal, window, scale)
+    if impl == "tiled":
+        return TiledAttention.apply(q, k, v, causal, window, scale)
+    if impl == "triton":
+        return triton_attention(q, k, v, causal=causal, window=window, scale=scale)
     raise ValueError(f"unknown impl {impl!r}; use one of {', '.join(IMPLS)}")
+
 
 @functools.cache
 def fits_triton(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
     "Whether the kernels below run there: Ampere or newer, and Triton installed (it isn't on Windows)."
-    return dtype != torch.float64 and head_dim <= 256 and importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= (8, 0)
+    return (
+        dtype != torch.float64
+        and head_dim <= 256
+        and importlib.util.find_spec("triton") is not None
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+    )
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #56005274
-tl = SimpleNamespace(constexpr="tl.constexpr")  # stands in for triton.language, until `load_triton` puts the real one here
+tl = SimpleNamespace(
+    constexpr="tl.constexpr"
+)  # stands in for triton.language, until `load_triton` puts the real one here
 _pending = []
+
 
 def kernel(fn):
     "Marks a Triton kernel, or a part of one. It becomes one when the first is launched, and only then Triton is imported."
     _pending.append(inspect.unwrap(fn))
     return fn
 
+
 def load_triton():
     "Import Triton and hand it the functions marked with `kernel`. Raises `ValueError` where Triton isn't installed."
-    if not _pending: return
+    if not _pending:
+        return
     try:
         import triton
         import triton.language
-    except ImportError: raise ValueError("impl='triton' needs Triton, which isn't installed: pip install triton (on Linux), or leave impl='auto'") from None
+    except ImportError:
+        raise ValueError(
+            "impl='triton' needs Triton, which isn't installed: pip install triton (on Linux), or leave impl='auto'"
+        ) from None
     globals().update(triton=triton, tl=triton.language)
     while _pending:
         fn = triton.jit(_pending.pop())
@@ -197,13 +298,18 @@ def load_triton():
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #d163e97a
 @kernel
-def _load(x, first, end, stride, MASKED: tl.constexpr, D: tl.constexpr, B: tl.constexpr, BD: tl.constexpr):
+def _load(
+    x, first, end, stride, MASKED: tl.constexpr, D: tl.constexpr, B: tl.constexpr, BD: tl.constexpr
+):
     "Rows first to first + B of a matrix, as (B, BD): zeros past column D and, if MASKED, from row `end` on."
     rows, cols = tl.arange(0, B)[:, None], tl.arange(0, BD)[None, :]
     at = x + tl.cast(first, tl.int64) * stride + rows * stride + cols
-    if MASKED: return tl.load(at, mask=(first + rows < end) & (cols < D), other=0.0)
-    if D < BD: return tl.load(at, mask=cols < D, other=0.0)
+    if MASKED:
+        return tl.load(at, mask=(first + rows < end) & (cols < D), other=0.0)
+    if D < BD:
+        return tl.load(at, mask=cols < D, other=0.0)
     return tl.load(at)
+
 
 @kernel
 def _store(x, first, end, stride, tile, D: tl.constexpr, B: tl.constexpr, BD: tl.constexpr):
@@ -216,9 +322,12 @@ def _store(x, first, end, stride, tile, D: tl.constexpr, B: tl.constexpr, BD: tl
 def _visible(queries, keys, t_k, window, CAUSAL: tl.constexpr):
     "Which of these positions of queries see which of these keys."
     ok = keys < t_k
-    if CAUSAL: ok = ok & (keys <= queries)
-    if window is not None: ok = ok & (keys > queries - window)
+    if CAUSAL:
+        ok = ok & (keys <= queries)
+    if window is not None:
+        ok = ok & (keys > queries - window)
     return ok
+
 
 @kernel
 def _fold(acc, top, total, s, v, scale, MASKED: tl.constexpr):
@@ -244,41 +353,167 @@ def _keys_for(i, t_q, t_k, window, CAUSAL: tl.constexpr, BM: tl.constexpr, BN: t
             b = tl.maximum(a, b)
     return first, a, b, end
 
+
 @kernel
-def _attend(acc, top, total, q, k, v, i, first, end, stride_k, stride_v, t_q, t_k, window, scale, CAUSAL: tl.constexpr,
-            MASKED: tl.constexpr, D: tl.constexpr, BD: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
+def _attend(
+    acc,
+    top,
+    total,
+    q,
+    k,
+    v,
+    i,
+    first,
+    end,
+    stride_k,
+    stride_v,
+    t_q,
+    t_k,
+    window,
+    scale,
+    CAUSAL: tl.constexpr,
+    MASKED: tl.constexpr,
+    D: tl.constexpr,
+    BD: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+):
     "Fold the keys first to end into the running softmax of one tile of queries."
     queries = (i + t_k - t_q + tl.arange(0, BM))[:, None]
     for j in range(first, end, BN):
         keys = _load(k, j, t_k, stride_k, MASKED, D, BN, BD)
         s = tl.dot(q, tl.trans(keys), input_precision="ieee")
-        if MASKED: s = tl.where(_visible(queries, (j + tl.arange(0, BN))[None, :], t_k, window, CAUSAL), s, float("-inf"))
-        acc, top, total = _fold(acc, top, total, s, _load(v, j, t_k, stride_v, MASKED, D, BN, BD), scale, MASKED)
+        if MASKED:
+            s = tl.where(
+                _visible(queries, (j + tl.arange(0, BN))[None, :], t_k, window, CAUSAL),
+                s,
+                float("-inf"),
+            )
+        acc, top, total = _fold(
+            acc, top, total, s, _load(v, j, t_k, stride_v, MASKED, D, BN, BD), scale, MASKED
+        )
     return acc, top, total
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #bc558df4
 @kernel
-def _forward(q, k, v, out, lse, sq, sk, sv, so, heads, group, t_q, t_k, window, scale, bucket,
-             CAUSAL: tl.constexpr, D: tl.constexpr, BD: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
+def _forward(
+    q,
+    k,
+    v,
+    out,
+    lse,
+    sq,
+    sk,
+    sv,
+    so,
+    heads,
+    group,
+    t_q,
+    t_k,
+    window,
+    scale,
+    bucket,
+    CAUSAL: tl.constexpr,
+    D: tl.constexpr,
+    BD: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+):
     n = tl.cdiv(t_q, BM)
     i, pair = (n - 1 - tl.program_id(0) % n) * BM, tl.program_id(0) // n
     b, h = (pair // heads).to(tl.int64), (pair % heads).to(tl.int64)
     q, out = q + b * sq[0] + h * sq[1], out + b * so[0] + h * so[1]
     k, v = k + b * sk[0] + h // group * sk[1], v + b * sv[0] + h // group * sv[1]
     tile = _load(q, i, t_q, sq[2], True, D, BM, BD)
-    acc, top, total = tl.zeros((BM, BD), tl.float32), tl.full((BM,), float("-inf"), tl.float32), tl.zeros((BM,), tl.float32)
+    acc, top, total = (
+        tl.zeros((BM, BD), tl.float32),
+        tl.full((BM,), float("-inf"), tl.float32),
+        tl.zeros((BM,), tl.float32),
+    )
     first, a, z, end = _keys_for(i, t_q, t_k, window, CAUSAL, BM, BN)
     if window is not None:
-        acc, top, total = _attend(acc, top, total, tile, k, v, i, first, tl.minimum(a, end), sk[2], sv[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
-    acc, top, total = _attend(acc, top, total, tile, k, v, i, a, z, sk[2], sv[2], t_q, t_k, window, scale, CAUSAL, False, D, BD, BM, BN)
-    acc, top, total = _attend(acc, top, total, tile, k, v, i, z, end, sk[2], sv[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
+        acc, top, total = _attend(
+            acc,
+            top,
+            total,
+            tile,
+            k,
+            v,
+            i,
+            first,
+            tl.minimum(a, end),
+            sk[2],
+            sv[2],
+            t_q,
+            t_k,
+            window,
+            scale,
+            CAUSAL,
+            True,
+            D,
+            BD,
+            BM,
+            BN,
+        )
+    acc, top, total = _attend(
+        acc,
+        top,
+        total,
+        tile,
+        k,
+        v,
+        i,
+        a,
+        z,
+        sk[2],
+        sv[2],
+        t_q,
+        t_k,
+        window,
+        scale,
+        CAUSAL,
+        False,
+        D,
+        BD,
+        BM,
+        BN,
+    )
+    acc, top, total = _attend(
+        acc,
+        top,
+        total,
+        tile,
+        k,
+        v,
+        i,
+        z,
+        end,
+        sk[2],
+        sv[2],
+        t_q,
+        t_k,
+        window,
+        scale,
+        CAUSAL,
+        True,
+        D,
+        BD,
+        BM,
+        BN,
+    )
     rows, seen = i + tl.arange(0, BM), total != 0
     _store(out, i, t_q, so[2], acc / tl.where(seen, total, 1.0)[:, None], D, BM, BD)
-    tl.store(lse + pair.to(tl.int64) * t_q + rows, tl.where(seen, top + tl.log2(tl.where(seen, total, 1.0)), float("inf")), mask=rows < t_q)
+    tl.store(
+        lse + pair.to(tl.int64) * t_q + rows,
+        tl.where(seen, top + tl.log2(tl.where(seen, total, 1.0)), float("inf")),
+        mask=rows < t_q,
+    )
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #0eb9453a
 @kernel
-def _delta(out, d_out, delta, so, sg, heads, t_q, D: tl.constexpr, BD: tl.constexpr, BM: tl.constexpr):
+def _delta(
+    out, d_out, delta, so, sg, heads, t_q, D: tl.constexpr, BD: tl.constexpr, BM: tl.constexpr
+):
     n = tl.cdiv(t_q, BM)
     i, pair = tl.program_id(0) % n * BM, tl.program_id(0) // n
     b, h = (pair // heads).to(tl.int64), (pair % heads).to(tl.int64)
@@ -286,6 +521,7 @@ def _delta(out, d_out, delta, so, sg, heads, t_q, D: tl.constexpr, BD: tl.conste
     g = _load(d_out + b * sg[0] + h * sg[1], i, t_q, sg[2], True, D, BM, BD).to(tl.float32)
     rows = i + tl.arange(0, BM)
     tl.store(delta + pair.to(tl.int64) * t_q + rows, tl.sum(o * g, 1), mask=rows < t_q)
+
 
 @kernel
 def _queries_for(j, t_q, t_k, window, CAUSAL: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
@@ -303,16 +539,46 @@ def _queries_for(j, t_q, t_k, window, CAUSAL: tl.constexpr, BM: tl.constexpr, BN
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #4172860d
 @kernel
-def _pull_keys(dk, dv, k, v, q, g, lse, delta, j, first, end, stride_q, stride_g, t_q, t_k, window, scale, CAUSAL: tl.constexpr,
-               MASKED: tl.constexpr, D: tl.constexpr, BD: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
+def _pull_keys(
+    dk,
+    dv,
+    k,
+    v,
+    q,
+    g,
+    lse,
+    delta,
+    j,
+    first,
+    end,
+    stride_q,
+    stride_g,
+    t_q,
+    t_k,
+    window,
+    scale,
+    CAUSAL: tl.constexpr,
+    MASKED: tl.constexpr,
+    D: tl.constexpr,
+    BD: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+):
     "Add what queries first to end say about one tile of keys and values. Everything is transposed: rows are keys."
     keys = (j + tl.arange(0, BN))[:, None]
     for i in range(first, end, BM):
         rows = i + tl.arange(0, BM)
-        queries, grads = _load(q, i, t_q, stride_q, MASKED, D, BM, BD), _load(g, i, t_q, stride_g, MASKED, D, BM, BD)
-        e, de = tl.load(lse + rows, mask=rows < t_q, other=float("inf")), tl.load(delta + rows, mask=rows < t_q, other=0.0)
+        queries, grads = (
+            _load(q, i, t_q, stride_q, MASKED, D, BM, BD),
+            _load(g, i, t_q, stride_g, MASKED, D, BM, BD),
+        )
+        e, de = (
+            tl.load(lse + rows, mask=rows < t_q, other=float("inf")),
+            tl.load(delta + rows, mask=rows < t_q, other=0.0),
+        )
         p = tl.exp2(tl.dot(k, tl.trans(queries), input_precision="ieee") * scale - e[None, :])
-        if MASKED: p = tl.where(_visible((rows + t_k - t_q)[None, :], keys, t_k, window, CAUSAL), p, 0.0)
+        if MASKED:
+            p = tl.where(_visible((rows + t_k - t_q)[None, :], keys, t_k, window, CAUSAL), p, 0.0)
         dv = tl.dot(p.to(grads.dtype), grads, dv, input_precision="ieee")
         ds = p * (tl.dot(v, tl.trans(grads), input_precision="ieee") - de[None, :])
         dk = tl.dot(ds.to(queries.dtype), queries, dk, input_precision="ieee")
@@ -320,92 +586,377 @@ def _pull_keys(dk, dv, k, v, q, g, lse, delta, j, first, end, stride_q, stride_g
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #366f61e6
 @kernel
-def _backward_keys(q, k, v, g, lse, delta, dk, dv, sq, sk, sv, sg, sdk, sdv, heads, group, t_q, t_k, window, scale, bucket,
-                   CAUSAL: tl.constexpr, D: tl.constexpr, BD: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
+def _backward_keys(
+    q,
+    k,
+    v,
+    g,
+    lse,
+    delta,
+    dk,
+    dv,
+    sq,
+    sk,
+    sv,
+    sg,
+    sdk,
+    sdv,
+    heads,
+    group,
+    t_q,
+    t_k,
+    window,
+    scale,
+    bucket,
+    CAUSAL: tl.constexpr,
+    D: tl.constexpr,
+    BD: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+):
     n, hk = tl.cdiv(t_k, BN), heads // group
     j, pair = tl.program_id(0) % n * BN, tl.program_id(0) // n
     b, h = (pair // hk).to(tl.int64), (pair % hk).to(tl.int64)
-    keys, values = _load(k + b * sk[0] + h * sk[1], j, t_k, sk[2], True, D, BN, BD), _load(v + b * sv[0] + h * sv[1], j, t_k, sv[2], True, D, BN, BD)
+    keys, values = (
+        _load(k + b * sk[0] + h * sk[1], j, t_k, sk[2], True, D, BN, BD),
+        _load(v + b * sv[0] + h * sv[1], j, t_k, sv[2], True, D, BN, BD),
+    )
     acc_k, acc_v = tl.zeros((BN, BD), tl.float32), tl.zeros((BN, BD), tl.float32)
     first, a, z, end = _queries_for(j, t_q, t_k, window, CAUSAL, BM, BN)
     for n_head in range(0, group):  # one after the other: no atomics, the same sum on every run
         hq = h * group + n_head
-        q_h, g_h, at = q + b * sq[0] + hq * sq[1], g + b * sg[0] + hq * sg[1], (b * heads + hq) * t_q
-        if CAUSAL: acc_k, acc_v = _pull_keys(acc_k, acc_v, keys, values, q_h, g_h, lse + at, delta + at, j, first, tl.minimum(a, end), sq[2], sg[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
-        acc_k, acc_v = _pull_keys(acc_k, acc_v, keys, values, q_h, g_h, lse + at, delta + at, j, a, z, sq[2], sg[2], t_q, t_k, window, scale, CAUSAL, False, D, BD, BM, BN)
-        acc_k, acc_v = _pull_keys(acc_k, acc_v, keys, values, q_h, g_h, lse + at, delta + at, j, z, end, sq[2], sg[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
-    _store(dk + b * sdk[0] + h * sdk[1], j, t_k, sdk[2], acc_k * (scale * 0.6931471805599453), D, BN, BD)  # ln 2: scale holds log2(e)
+        q_h, g_h, at = (
+            q + b * sq[0] + hq * sq[1],
+            g + b * sg[0] + hq * sg[1],
+            (b * heads + hq) * t_q,
+        )
+        if CAUSAL:
+            acc_k, acc_v = _pull_keys(
+                acc_k,
+                acc_v,
+                keys,
+                values,
+                q_h,
+                g_h,
+                lse + at,
+                delta + at,
+                j,
+                first,
+                tl.minimum(a, end),
+                sq[2],
+                sg[2],
+                t_q,
+                t_k,
+                window,
+                scale,
+                CAUSAL,
+                True,
+                D,
+                BD,
+                BM,
+                BN,
+            )
+        acc_k, acc_v = _pull_keys(
+            acc_k,
+            acc_v,
+            keys,
+            values,
+            q_h,
+            g_h,
+            lse + at,
+            delta + at,
+            j,
+            a,
+            z,
+            sq[2],
+            sg[2],
+            t_q,
+            t_k,
+            window,
+            scale,
+            CAUSAL,
+            False,
+            D,
+            BD,
+            BM,
+            BN,
+        )
+        acc_k, acc_v = _pull_keys(
+            acc_k,
+            acc_v,
+            keys,
+            values,
+            q_h,
+            g_h,
+            lse + at,
+            delta + at,
+            j,
+            z,
+            end,
+            sq[2],
+            sg[2],
+            t_q,
+            t_k,
+            window,
+            scale,
+            CAUSAL,
+            True,
+            D,
+            BD,
+            BM,
+            BN,
+        )
+    _store(
+        dk + b * sdk[0] + h * sdk[1],
+        j,
+        t_k,
+        sdk[2],
+        acc_k * (scale * 0.6931471805599453),
+        D,
+        BN,
+        BD,
+    )  # ln 2: scale holds log2(e)
     _store(dv + b * sdv[0] + h * sdv[1], j, t_k, sdv[2], acc_v, D, BN, BD)
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #fdc3b331
 @kernel
-def _pull_queries(dq, q, g, e, de, k, v, i, first, end, stride_k, stride_v, t_q, t_k, window, scale, CAUSAL: tl.constexpr,
-                  MASKED: tl.constexpr, D: tl.constexpr, BD: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
+def _pull_queries(
+    dq,
+    q,
+    g,
+    e,
+    de,
+    k,
+    v,
+    i,
+    first,
+    end,
+    stride_k,
+    stride_v,
+    t_q,
+    t_k,
+    window,
+    scale,
+    CAUSAL: tl.constexpr,
+    MASKED: tl.constexpr,
+    D: tl.constexpr,
+    BD: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+):
     queries = (i + t_k - t_q + tl.arange(0, BM))[:, None]
     for j in range(first, end, BN):
-        keys, values = _load(k, j, t_k, stride_k, MASKED, D, BN, BD), _load(v, j, t_k, stride_v, MASKED, D, BN, BD)
+        keys, values = (
+            _load(k, j, t_k, stride_k, MASKED, D, BN, BD),
+            _load(v, j, t_k, stride_v, MASKED, D, BN, BD),
+        )
         p = tl.exp2(tl.dot(q, tl.trans(keys), input_precision="ieee") * scale - e[:, None])
-        if MASKED: p = tl.where(_visible(queries, (j + tl.arange(0, BN))[None, :], t_k, window, CAUSAL), p, 0.0)
+        if MASKED:
+            p = tl.where(
+                _visible(queries, (j + tl.arange(0, BN))[None, :], t_k, window, CAUSAL), p, 0.0
+            )
         ds = p * (tl.dot(g, tl.trans(values), input_precision="ieee") - de[:, None])
         dq = tl.dot(ds.to(keys.dtype), keys, dq, input_precision="ieee")
     return dq
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #f78accc3
 @kernel
-def _backward_queries(q, k, v, g, lse, delta, dq, sq, sk, sv, sg, sdq, heads, group, t_q, t_k, window, scale, bucket,
-                      CAUSAL: tl.constexpr, D: tl.constexpr, BD: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
+def _backward_queries(
+    q,
+    k,
+    v,
+    g,
+    lse,
+    delta,
+    dq,
+    sq,
+    sk,
+    sv,
+    sg,
+    sdq,
+    heads,
+    group,
+    t_q,
+    t_k,
+    window,
+    scale,
+    bucket,
+    CAUSAL: tl.constexpr,
+    D: tl.constexpr,
+    BD: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+):
     n = tl.cdiv(t_q, BM)
     i, pair = (n - 1 - tl.program_id(0) % n) * BM, tl.program_id(0) // n
     b, h = (pair // heads).to(tl.int64), (pair % heads).to(tl.int64)
     k, v = k + b * sk[0] + h // group * sk[1], v + b * sv[0] + h // group * sv[1]
-    tile, grads = _load(q + b * sq[0] + h * sq[1], i, t_q, sq[2], True, D, BM, BD), _load(g + b * sg[0] + h * sg[1], i, t_q, sg[2], True, D, BM, BD)
+    tile, grads = (
+        _load(q + b * sq[0] + h * sq[1], i, t_q, sq[2], True, D, BM, BD),
+        _load(g + b * sg[0] + h * sg[1], i, t_q, sg[2], True, D, BM, BD),
+    )
     rows, at = i + tl.arange(0, BM), pair.to(tl.int64) * t_q
-    e, de = tl.load(lse + at + rows, mask=rows < t_q, other=float("inf")), tl.load(delta + at + rows, mask=rows < t_q, other=0.0)
+    e, de = (
+        tl.load(lse + at + rows, mask=rows < t_q, other=float("inf")),
+        tl.load(delta + at + rows, mask=rows < t_q, other=0.0),
+    )
     acc = tl.zeros((BM, BD), tl.float32)
     first, a, z, end = _keys_for(i, t_q, t_k, window, CAUSAL, BM, BN)
     if window is not None:
-        acc = _pull_queries(acc, tile, grads, e, de, k, v, i, first, tl.minimum(a, end), sk[2], sv[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
-    acc = _pull_queries(acc, tile, grads, e, de, k, v, i, a, z, sk[2], sv[2], t_q, t_k, window, scale, CAUSAL, False, D, BD, BM, BN)
-    acc = _pull_queries(acc, tile, grads, e, de, k, v, i, z, end, sk[2], sv[2], t_q, t_k, window, scale, CAUSAL, True, D, BD, BM, BN)
-    _store(dq + b * sdq[0] + h * sdq[1], i, t_q, sdq[2], acc * (scale * 0.6931471805599453), D, BM, BD)  # ln 2: scale holds log2(e)
+        acc = _pull_queries(
+            acc,
+            tile,
+            grads,
+            e,
+            de,
+            k,
+            v,
+            i,
+            first,
+            tl.minimum(a, end),
+            sk[2],
+            sv[2],
+            t_q,
+            t_k,
+            window,
+            scale,
+            CAUSAL,
+            True,
+            D,
+            BD,
+            BM,
+            BN,
+        )
+    acc = _pull_queries(
+        acc,
+        tile,
+        grads,
+        e,
+        de,
+        k,
+        v,
+        i,
+        a,
+        z,
+        sk[2],
+        sv[2],
+        t_q,
+        t_k,
+        window,
+        scale,
+        CAUSAL,
+        False,
+        D,
+        BD,
+        BM,
+        BN,
+    )
+    acc = _pull_queries(
+        acc,
+        tile,
+        grads,
+        e,
+        de,
+        k,
+        v,
+        i,
+        z,
+        end,
+        sk[2],
+        sv[2],
+        t_q,
+        t_k,
+        window,
+        scale,
+        CAUSAL,
+        True,
+        D,
+        BD,
+        BM,
+        BN,
+    )
+    _store(
+        dq + b * sdq[0] + h * sdq[1], i, t_q, sdq[2], acc * (scale * 0.6931471805599453), D, BM, BD
+    )  # ln 2: scale holds log2(e)
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #bf5d7575
-_TILES = {"_forward": ((64, 32, 4), (64, 64, 4), (64, 128, 4), (128, 32, 4), (128, 64, 4), (128, 64, 8), (128, 128, 8)), # queries, keys, warps
-          "_backward_keys": ((32, 64, 4), (32, 64, 8), (32, 128, 8), (64, 64, 8), (64, 128, 8)),
-          "_backward_queries": ((64, 32, 4), (64, 64, 4), (128, 32, 8), (128, 64, 8))}
+_TILES = {
+    "_forward": (
+        (64, 32, 4),
+        (64, 64, 4),
+        (64, 128, 4),
+        (128, 32, 4),
+        (128, 64, 4),
+        (128, 64, 8),
+        (128, 128, 8),
+    ),  # queries, keys, warps
+    "_backward_keys": ((32, 64, 4), (32, 64, 8), (32, 128, 8), (64, 64, 8), (64, 128, 8)),
+    "_backward_queries": ((64, 32, 4), (64, 64, 4), (128, 32, 8), (128, 64, 8)),
+}
+
 
 @functools.cache
 def _tuned(name: str):
     "A kernel that tries all its tiles when it meets a new head size, type, mask or power of two of tokens."
-    configs = [triton.Config({"BM": m, "BN": n}, num_warps=warps, num_stages=stages) for m, n, warps in (*_TILES[name], (32, 32, 4)) for stages in (2, 3, 4)]
-    return triton.autotune(configs, key=["bucket", "CAUSAL", "D"], prune_configs_by={"early_config_prune": _that_fit}, cache_results=True)(globals()[name])
+    configs = [
+        triton.Config({"BM": m, "BN": n}, num_warps=warps, num_stages=stages)
+        for m, n, warps in (*_TILES[name], (32, 32, 4))
+        for stages in (2, 3, 4)
+    ]
+    return triton.autotune(
+        configs,
+        key=["bucket", "CAUSAL", "D"],
+        prune_configs_by={"early_config_prune": _that_fit},
+        cache_results=True,
+    )(globals()[name])
+
 
 def _that_fit(configs: list, args: dict, **constants) -> list:
     "The configurations whose tiles fit in the fast memory; in float32, which has no tensor cores at full precision, only small ones."
     size, wide = args["q"].element_size(), constants["BD"]
     room = torch.cuda.get_device_properties(args["q"].device).shared_memory_per_block_optin
-    fits = [c for c in configs if (c.kwargs["BM"] + 2 * c.num_stages * c.kwargs["BN"]) * wide * size <= room]
-    if size == 4: fits = [c for c in fits if c.kwargs["BM"] * c.kwargs["BN"] <= 64 * 32 and c.num_stages == 2]
+    fits = [
+        c
+        for c in configs
+        if (c.kwargs["BM"] + 2 * c.num_stages * c.kwargs["BN"]) * wide * size <= room
+    ]
+    if size == 4:
+        fits = [c for c in fits if c.kwargs["BM"] * c.kwargs["BN"] <= 64 * 32 and c.num_stages == 2]
     return fits or [c for c in configs if c.kwargs["BM"] * c.kwargs["BN"] == 32 * 32][:1]
 
-def _launch(name: str, count: int, tokens: str, args: tuple, tiles: tuple[int, int] | None, **constants):
+
+def _launch(
+    name: str, count: int, tokens: str, args: tuple, tiles: tuple[int, int] | None, **constants
+):
     "Run a kernel for `count` heads and all tiles of their `tokens`, 'BM' for queries or 'BN' for keys."
     n, device = constants.pop("n"), args[0]
     grid = lambda meta: (-(-n // meta[tokens]) * count,)
-    if tiles is None and triton.knobs.runtime.interpret: tiles = (32, 32)
+    if tiles is None and triton.knobs.runtime.interpret:
+        tiles = (32, 32)
     with torch.cuda.device_of(device):
-        if tiles is None: return _tuned(name)[grid](*args, enable_fp_fusion=True, **constants)
+        if tiles is None:
+            return _tuned(name)[grid](*args, enable_fp_fusion=True, **constants)
         globals()[name][grid](*args, BM=tiles[0], BN=tiles[1], enable_fp_fusion=True, **constants)
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #3ae5d5bb
 LOG2E = 1.4426950408889634
 
-def _strides(*tensors: Tensor) -> tuple[tuple[int, int, int], ...]: return tuple(x.stride()[:3] for x in tensors)
-def _power_of_two(n: int) -> int: return max(16, 1 << (n - 1).bit_length())  # tl.dot takes no less than 16
-def _rows(*tensors: Tensor) -> list[Tensor]: return [x if x.stride(-1) == 1 else x.contiguous() for x in tensors]
+
+def _strides(*tensors: Tensor) -> tuple[tuple[int, int, int], ...]:
+    return tuple(x.stride()[:3] for x in tensors)
+
+
+def _power_of_two(n: int) -> int:
+    return max(16, 1 << (n - 1).bit_length())  # tl.dot takes no less than 16
+
+
+def _rows(*tensors: Tensor) -> list[Tensor]:
+    return [x if x.stride(-1) == 1 else x.contiguous() for x in tensors]
+
 
 class TritonAttention(torch.autograd.Function):
     "Attention by the kernels: `TritonAttention.apply(q, k, v, causal, window, scale, tiles)`."
+
     @staticmethod
     def forward(ctx, q, k, v, causal, window, scale, tiles):
         (b, h, t_q, d), (hk, t_k) = q.shape, k.shape[1:3]
@@ -413,7 +964,14 @@ class TritonAttention(torch.autograd.Function):
         out, lse = torch.empty_like(q), torch.empty(b, h, t_q, dtype=torch.float32, device=q.device)
         ctx.sizes = h, h // hk, t_q, t_k, window, scale * LOG2E, _power_of_two(max(t_q, t_k))
         ctx.options = {"tiles": tiles, "CAUSAL": causal, "D": d, "BD": _power_of_two(d)}
-        _launch("_forward", b * h, "BM", (q, k, v, out, lse, *_strides(q, k, v, out), *ctx.sizes), n=t_q, **ctx.options)
+        _launch(
+            "_forward",
+            b * h,
+            "BM",
+            (q, k, v, out, lse, *_strides(q, k, v, out), *ctx.sizes),
+            n=t_q,
+            **ctx.options,
+        )
         ctx.save_for_backward(q, k, v, out, lse)
         return out
 
@@ -424,65 +982,169 @@ class TritonAttention(torch.autograd.Function):
         (b, h, t_q, d), (hk, t_k) = q.shape, k.shape[1:3]
         delta, dq, dk, dv = map(torch.empty_like, (lse, q, k, v))
         with torch.cuda.device_of(q):
-            _delta[(-(-t_q // 64) * b * h,)](out, g, delta, *_strides(out, g), h, t_q, D=d, BD=ctx.options["BD"], BM=64)
-        _launch("_backward_keys", b * hk, "BN", (q, k, v, g, lse, delta, dk, dv, *_strides(q, k, v, g, dk, dv), *ctx.sizes), n=t_k, **ctx.options)
-        _launch("_backward_queries", b * h, "BM", (q, k, v, g, lse, delta, dq, *_strides(q, k, v, g, dq), *ctx.sizes), n=t_q, **ctx.options)
+            _delta[(-(-t_q // 64) * b * h,)](
+                out, g, delta, *_strides(out, g), h, t_q, D=d, BD=ctx.options["BD"], BM=64
+            )
+        _launch(
+            "_backward_keys",
+            b * hk,
+            "BN",
+            (q, k, v, g, lse, delta, dk, dv, *_strides(q, k, v, g, dk, dv), *ctx.sizes),
+            n=t_k,
+            **ctx.options,
+        )
+        _launch(
+            "_backward_queries",
+            b * h,
+            "BM",
+            (q, k, v, g, lse, delta, dq, *_strides(q, k, v, g, dq), *ctx.sizes),
+            n=t_q,
+            **ctx.options,
+        )
         return dq, dk, dv, None, None, None, None
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #71565cac
 def triton_attention(
-    q: Float[Tensor, "b h q d"], k: Float[Tensor, "b hk k d"], v: Float[Tensor, "b hk k d"], *,
-    causal: bool = False, window: int | None = None, scale: float | None = None, # as in `flash_attention`
-    tiles: tuple[int, int] | None = None, # queries and keys in a tile; None: the fastest on this GPU
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b hk k d"],
+    v: Float[Tensor, "b hk k d"],
+    *,
+    causal: bool = False,
+    window: int | None = None,
+    scale: float | None = None,  # as in `flash_attention`
+    tiles: tuple[int, int]
+    | None = None,  # queries and keys in a tile; None: the fastest on this GPU
 ) -> Float[Tensor, "b h q d"]:
     "Attention by Triton kernels. Raises `ValueError` without Triton, without a GPU, for float64, and for heads larger than 256."
     load_triton()
     if not q.is_cuda and not triton.knobs.runtime.interpret:
-        raise ValueError(f"impl='triton' needs tensors on a GPU, got {q.device}; to interpret the kernels set TRITON_INTERPRET=1 before Triton is imported")
-    if q.dtype == torch.float64 or q.shape[-1] > 256: raise ValueError(f"the kernels take heads of up to 256 in 16 or 32 bits, got {q.shape[-1]} in {q.dtype}; use impl='sdpa'")
-    if scale is None: scale = q.shape[-1] ** -0.5
-    if scale <= 0: q, scale = q * scale, 1.0  # the kernels take the largest score before they scale
+        raise ValueError(
+            f"impl='triton' needs tensors on a GPU, got {q.device}; to interpret the kernels set TRITON_INTERPRET=1 before Triton is imported"
+        )
+    if q.dtype == torch.float64 or q.shape[-1] > 256:
+        raise ValueError(
+            f"the kernels take heads of up to 256 in 16 or 32 bits, got {q.shape[-1]} in {q.dtype}; use impl='sdpa'"
+        )
+    if scale is None:
+        scale = q.shape[-1] ** -0.5
+    if scale <= 0:
+        q, scale = q * scale, 1.0  # the kernels take the largest score before they scale
     few = q.shape[2] == 1 or causal and q.shape[2] <= 16
-    if few and tiles is None and not (torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)):
-        table = torch.arange(len(k), dtype=torch.int32, device=k.device)[:, None]  # each sequence is one long block: see below
-        return triton_paged_attention(q, k, v, table, torch.full_like(table[:, 0], k.shape[2]), window=window, scale=scale)
+    if (
+        few
+        and tiles is None
+        and not (
+            torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+        )
+    ):
+        table = torch.arange(len(k), dtype=torch.int32, device=k.device)[
+            :, None
+        ]  # each sequence is one long block: see below
+        return triton_paged_attention(
+            q, k, v, table, torch.full_like(table[:, 0], k.shape[2]), window=window, scale=scale
+        )
     return TritonAttention.apply(q, k, v, causal, window, scale, tiles)
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #4e2bb57b
 @kernel
-def _paged(q, k_pool, v_pool, table, lengths, part, lse, sq, sk, sv, width, hk, group, t, window, scale, block_size, splits,
-           D: tl.constexpr, BD: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
-    split, b, h = tl.program_id(0), (tl.program_id(1) // hk).to(tl.int64), (tl.program_id(1) % hk).to(tl.int64)
+def _paged(
+    q,
+    k_pool,
+    v_pool,
+    table,
+    lengths,
+    part,
+    lse,
+    sq,
+    sk,
+    sv,
+    width,
+    hk,
+    group,
+    t,
+    window,
+    scale,
+    block_size,
+    splits,
+    D: tl.constexpr,
+    BD: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+):
+    split, b, h = (
+        tl.program_id(0),
+        (tl.program_id(1) // hk).to(tl.int64),
+        (tl.program_id(1) % hk).to(tl.int64),
+    )
     row, cols = tl.program_id(2) * BM + tl.arange(0, BM), tl.arange(0, BD)[None, :]
-    length, i, head, real = tl.load(lengths + b).to(tl.int32), row // group, h * group + row % group, row < group * t
-    tile = tl.load(q + b * sq[0] + (head * sq[1] + i * sq[2])[:, None] + cols, mask=real[:, None] & (cols < D), other=0.0)
+    length, i, head, real = (
+        tl.load(lengths + b).to(tl.int32),
+        row // group,
+        h * group + row % group,
+        row < group * t,
+    )
+    tile = tl.load(
+        q + b * sq[0] + (head * sq[1] + i * sq[2])[:, None] + cols,
+        mask=real[:, None] & (cols < D),
+        other=0.0,
+    )
     at, first = (length - t + i)[:, None], length - t + tl.program_id(2) * BM // group
     end = tl.minimum(length, length - t + (tl.program_id(2) * BM + BM - 1) // group + 1)
     start = tl.maximum(first - window + 1, 0) if window is not None else 0
     step = tl.cdiv(tl.cdiv(tl.maximum(end - start, 0), splits), BN) * BN
     first, end = start + split * step, tl.minimum(end, start + (split + 1) * step)
-    acc, top, total = tl.zeros((BM, BD), tl.float32), tl.full((BM,), float("-inf"), tl.float32), tl.zeros((BM,), tl.float32)
+    acc, top, total = (
+        tl.zeros((BM, BD), tl.float32),
+        tl.full((BM,), float("-inf"), tl.float32),
+        tl.zeros((BM,), tl.float32),
+    )
     for j in range(first, end, BN):
         n = j + tl.arange(0, BN)
         block = tl.load(table + b * width + n // block_size, mask=n < end, other=-1).to(tl.int64)
         held, slot = ((n < end) & (block >= 0))[:, None] & (cols < D), n % block_size
-        keys = tl.load(k_pool + (block * sk[0] + h * sk[1] + slot * sk[2])[:, None] + cols, mask=held, other=0.0)
-        values = tl.load(v_pool + (block * sv[0] + h * sv[1] + slot * sv[2])[:, None] + cols, mask=held, other=0.0)
-        s = tl.where(_visible(at, n[None, :], end, window, True), tl.dot(tile, tl.trans(keys), input_precision="ieee"), float("-inf"))
+        keys = tl.load(
+            k_pool + (block * sk[0] + h * sk[1] + slot * sk[2])[:, None] + cols,
+            mask=held,
+            other=0.0,
+        )
+        values = tl.load(
+            v_pool + (block * sv[0] + h * sv[1] + slot * sv[2])[:, None] + cols,
+            mask=held,
+            other=0.0,
+        )
+        s = tl.where(
+            _visible(at, n[None, :], end, window, True),
+            tl.dot(tile, tl.trans(keys), input_precision="ieee"),
+            float("-inf"),
+        )
         acc, top, total = _fold(acc, top, total, s, values, scale, True)
     out = ((split * tl.num_programs(1) // hk + b) * (hk * group) + head) * t + i
     seen = total != 0
-    tl.store(part + out[:, None] * D + cols, acc / tl.where(seen, total, 1.0)[:, None], mask=real[:, None] & (cols < D))
-    tl.store(lse + out, tl.where(seen, top + tl.log2(tl.where(seen, total, 1.0)), float("-inf")), mask=real)
+    tl.store(
+        part + out[:, None] * D + cols,
+        acc / tl.where(seen, total, 1.0)[:, None],
+        mask=real[:, None] & (cols < D),
+    )
+    tl.store(
+        lse + out,
+        tl.where(seen, top + tl.log2(tl.where(seen, total, 1.0)), float("-inf")),
+        mask=real,
+    )
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #4c9dd5f3
 @kernel
-def _merge(part, lse, out, so, heads, t, rows, splits, D: tl.constexpr, BD: tl.constexpr, BS: tl.constexpr):
+def _merge(
+    part, lse, out, so, heads, t, rows, splits, D: tl.constexpr, BD: tl.constexpr, BS: tl.constexpr
+):
     row, n, cols = tl.program_id(0).to(tl.int64), tl.arange(0, BS), tl.arange(0, BD)
     e = tl.load(lse + n * rows + row, mask=n < splits, other=float("-inf"))
     top = tl.max(e, 0)
     w = tl.exp2(e - tl.where(top == float("-inf"), 0.0, top))
-    x = tl.load(part + (n * rows + row)[:, None] * D + cols[None, :], mask=(n < splits)[:, None] & (cols < D)[None, :], other=0.0)
+    x = tl.load(
+        part + (n * rows + row)[:, None] * D + cols[None, :],
+        mask=(n < splits)[:, None] & (cols < D)[None, :],
+        other=0.0,
+    )
     total = tl.sum(w, 0)
     y = tl.sum(w[:, None] * x, 0) / tl.where(total == 0, 1.0, total)
     at = out + row // (heads * t) * so[0] + row // t % heads * so[1] + row % t * so[2]
@@ -490,54 +1152,144 @@ def _merge(part, lse, out, so, heads, t, rows, splits, D: tl.constexpr, BD: tl.c
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #238425b2
 def triton_paged_attention(
-    q: Float[Tensor, "b h t d"],               # each sequence's last t tokens; their keys and values are in the pool already
+    q: Float[
+        Tensor, "b h t d"
+    ],  # each sequence's last t tokens; their keys and values are in the pool already
     k_pool: Float[Tensor, "n_blocks hk s d"],  # s tokens a block
     v_pool: Float[Tensor, "n_blocks hk s d"],
-    block_table: Int[Tensor, "b m"],           # the blocks of each sequence, in order; -1: none
-    lengths: Int[Tensor, "b"],                 # tokens of each sequence, those of q included
-    *, window: int | None = None, scale: float | None = None,
-    splits: int | None = None,                 # None: as many as keep the GPU busy
+    block_table: Int[Tensor, "b m"],  # the blocks of each sequence, in order; -1: none
+    lengths: Int[Tensor, "b"],  # tokens of each sequence, those of q included
+    *,
+    window: int | None = None,
+    scale: float | None = None,
+    splits: int | None = None,  # None: as many as keep the GPU busy
 ) -> Float[Tensor, "b h t d"]:
     "Causal attention over keys and values in blocks (Kwon et al. 2023), split over programs. Indices aren't checked; slots past `lengths` aren't read."
     load_triton()
     (b, h, t, d), (hk, size), device = q.shape, k_pool.shape[1:3], q.device
-    scale = (d ** -0.5 if scale is None else scale) * LOG2E
-    if scale <= 0: q, scale = q * scale, 1.0
+    scale = (d**-0.5 if scale is None else scale) * LOG2E
+    if scale <= 0:
+        q, scale = q * scale, 1.0
     q, k_pool, v_pool, block_table = _rows(q, k_pool, v_pool, block_table)
     wide, tile = _power_of_two(d), min(64, _power_of_two(h // hk * t))
     tiles, keys = -(-(h // hk * t) // tile), 64 if q.element_size() * wide <= 256 else 32
     if splits is None:
-        busy = 2 * torch.cuda.get_device_properties(device).multi_processor_count if q.is_cuda else 2
-        splits = max(1, min(64, busy // (b * hk * tiles), block_table.shape[1] * size // (4 * keys)))
-    part, lse, out = torch.empty(splits, b, h, t, d, device=device), torch.empty(splits, b, h, t, device=device), torch.empty_like(q)
+        busy = (
+            2 * torch.cuda.get_device_properties(device).multi_processor_count if q.is_cuda else 2
+        )
+        splits = max(
+            1, min(64, busy // (b * hk * tiles), block_table.shape[1] * size // (4 * keys))
+        )
+    part, lse, out = (
+        torch.empty(splits, b, h, t, d, device=device),
+        torch.empty(splits, b, h, t, device=device),
+        torch.empty_like(q),
+    )
     with torch.cuda.device_of(q):
-        _paged[(splits, b * hk, tiles)](q, k_pool, v_pool, block_table, lengths, part, lse, *_strides(q, k_pool, v_pool), block_table.stride(0), hk, h // hk, t, window,
-                                        scale, size, splits, D=d, BD=wide, BM=tile, BN=keys, num_warps=4, num_stages=3, enable_fp_fusion=True)
-        _merge[(b * h * t,)](part, lse, out, *_strides(out), h, t, b * h * t, splits, D=d, BD=wide, BS=_power_of_two(splits), enable_fp_fusion=True)
+        _paged[(splits, b * hk, tiles)](
+            q,
+            k_pool,
+            v_pool,
+            block_table,
+            lengths,
+            part,
+            lse,
+            *_strides(q, k_pool, v_pool),
+            block_table.stride(0),
+            hk,
+            h // hk,
+            t,
+            window,
+            scale,
+            size,
+            splits,
+            D=d,
+            BD=wide,
+            BM=tile,
+            BN=keys,
+            num_warps=4,
+            num_stages=3,
+            enable_fp_fusion=True,
+        )
+        _merge[(b * h * t,)](
+            part,
+            lse,
+            out,
+            *_strides(out),
+            h,
+            t,
+            b * h * t,
+            splits,
+            D=d,
+            BD=wide,
+            BS=_power_of_two(splits),
+            enable_fp_fusion=True,
+        )
     return out
 
 # %% ../../nbs/01_transformers/07_flash.ipynb #35d111a5
 @kernel
-def _append(k, v, k_pool, v_pool, slots, sk, sv, spk, spv, block_size, hk, D: tl.constexpr, BH: tl.constexpr, BD: tl.constexpr):
+def _append(
+    k,
+    v,
+    k_pool,
+    v_pool,
+    slots,
+    sk,
+    sv,
+    spk,
+    spv,
+    block_size,
+    hk,
+    D: tl.constexpr,
+    BH: tl.constexpr,
+    BD: tl.constexpr,
+):
     row = tl.program_id(0).to(tl.int64)
     slot = tl.load(slots + row)
     if slot >= 0:
         h, cols = tl.arange(0, BH)[:, None].to(tl.int64), tl.arange(0, BD)[None, :]
         ok = (h < hk) & (cols < D)
-        x, y = tl.load(k + row * sk[0] + h * sk[1] + cols, mask=ok), tl.load(v + row * sv[0] + h * sv[1] + cols, mask=ok)
+        x, y = (
+            tl.load(k + row * sk[0] + h * sk[1] + cols, mask=ok),
+            tl.load(v + row * sv[0] + h * sv[1] + cols, mask=ok),
+        )
         block, offset = slot // block_size, slot % block_size
-        tl.store(k_pool + block * spk[0] + h * spk[1] + offset * spk[2] + cols, x.to(k_pool.dtype.element_ty), mask=ok)
-        tl.store(v_pool + block * spv[0] + h * spv[1] + offset * spv[2] + cols, y.to(v_pool.dtype.element_ty), mask=ok)
+        tl.store(
+            k_pool + block * spk[0] + h * spk[1] + offset * spk[2] + cols,
+            x.to(k_pool.dtype.element_ty),
+            mask=ok,
+        )
+        tl.store(
+            v_pool + block * spv[0] + h * spv[1] + offset * spv[2] + cols,
+            y.to(v_pool.dtype.element_ty),
+            mask=ok,
+        )
+
 
 def triton_append_paged_kv(
-    k_pool: Float[Tensor, "n_blocks hk s d"], # changed in place
+    k_pool: Float[Tensor, "n_blocks hk s d"],  # changed in place
     v_pool: Float[Tensor, "n_blocks hk s d"],
-    k: Float[Tensor, "n hk d"], v: Float[Tensor, "n hk d"],
-    slot_mapping: Int[Tensor, "n"],           # block * s + offset; -1: don't store this token
+    k: Float[Tensor, "n hk d"],
+    v: Float[Tensor, "n hk d"],
+    slot_mapping: Int[Tensor, "n"],  # block * s + offset; -1: don't store this token
 ):
     "Store each token's key and value in its slot of the pool. Slots aren't checked."
     load_triton()
-    if not len(k): return
+    if not len(k):
+        return
     (n, hk, d), (k, v) = k.shape, _rows(k, v)
     with torch.cuda.device_of(k):
-        _append[(n,)](k, v, k_pool, v_pool, slot_mapping, *_strides(k, v, k_pool, v_pool), k_pool.shape[2], hk, D=d, BH=_power_of_two(hk), BD=_power_of_two(d))
+        _append[(n,)](
+            k,
+            v,
+            k_pool,
+            v_pool,
+            slot_mapping,
+            *_strides(k, v, k_pool, v_pool),
+            k_pool.shape[2],
+            hk,
+            D=d,
+            BH=_power_of_two(hk),
+            BD=_power_of_two(d),
+        )

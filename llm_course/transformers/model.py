@@ -28,57 +28,102 @@ from .attention import MultiHeadAttention
 from .blocks import MLP, Block, LayerNorm, RMSNorm, SwiGLU
 from .cache import KVCache, SkinnyLinear
 from .flash import flash_attention
-from .positions import apply_rope, interleaved_to_half, rope_amplitude, rope_cos_sin, rope_frequencies
+from llm_course.transformers.positions import (
+    apply_rope,
+    interleaved_to_half,
+    rope_amplitude,
+    rope_cos_sin,
+    rope_frequencies,
+)
 from .tokens import Tokenizer, read_gguf
 
 # %% ../../nbs/01_transformers/05_model.ipynb #6b897c7b
 @dataclass(frozen=True)
 class Config:
     "What a decoder is made of. Raises `ValueError` for numbers that don't fit together."
+
     vocab_size: int
-    dim: int                        # channels
+    dim: int  # channels
     n_layers: int
-    n_heads: int                    # query heads
-    hidden: int                     # units of a feed-forward network
-    n_kv_heads: int | None = None   # key and value heads; None: as many as query heads
-    head_dim: int | None = None     # None: dim / n_heads
-    context: int = 2048             # tokens it was trained on at once
-    architecture: str = "llama"     # llama, smollm3, mistral, qwen2, qwen3 or gpt2: the code that others run it with
-    tied: bool = True               # the output matrix is the embedding
+    n_heads: int  # query heads
+    hidden: int  # units of a feed-forward network
+    n_kv_heads: int | None = None  # key and value heads; None: as many as query heads
+    head_dim: int | None = None  # None: dim / n_heads
+    context: int = 2048  # tokens it was trained on at once
+    architecture: str = (
+        "llama"  # llama, smollm3, mistral, qwen2, qwen3 or gpt2: the code that others run it with
+    )
+    tied: bool = True  # the output matrix is the embedding
     norm_eps: float = 1e-5
     qkv_bias: bool = False
-    out_bias: bool = False          # of attention's output matrix
+    out_bias: bool = False  # of attention's output matrix
     mlp_bias: bool = False
-    qk_norm: bool = False           # RMSNorm on queries and keys
-    activation: str = "silu"        # in the feed-forward networks
+    qk_norm: bool = False  # RMSNorm on queries and keys
+    activation: str = "silu"  # in the feed-forward networks
     rope_base: float = 10_000.0
-    rope_scaling: Mapping | None = None           # see `rope_frequencies`
-    nope_layers: tuple[int, ...] = ()             # layers without RoPE
-    window: int | None = None                     # keys a query sees in `window_layers`, itself included
+    rope_scaling: Mapping | None = None  # see `rope_frequencies`
+    nope_layers: tuple[int, ...] = ()  # layers without RoPE
+    window: int | None = None  # keys a query sees in `window_layers`, itself included
     window_layers: tuple[int, ...] | None = None  # None: all, if there is a window
 
-    def __post_init__(self): _complete(self)
+    def __post_init__(self):
+        _complete(self)
 
 # %% ../../nbs/01_transformers/05_model.ipynb #71ab529f
 def _complete(c: Config):
     "Fill in what follows from other fields, and check."
+
     def fill(**values):
-        for k, v in values.items(): object.__setattr__(c, k, v)
-    for name in ("vocab_size", "dim", "n_layers", "n_heads", "hidden", "context", "n_kv_heads", "head_dim", "window"):
+        for k, v in values.items():
+            object.__setattr__(c, k, v)
+
+    for name in (
+        "vocab_size",
+        "dim",
+        "n_layers",
+        "n_heads",
+        "hidden",
+        "context",
+        "n_kv_heads",
+        "head_dim",
+        "window",
+    ):
         value = getattr(c, name)
-        if value is None and name in ("n_kv_heads", "head_dim", "window"): continue
-        if not (isinstance(value, int) and value >= 1): raise ValueError(f"{name} must be a whole number above 0, got {value!r}")
-    if c.head_dim is None and c.dim % c.n_heads: raise ValueError(f"{c.n_heads} heads don't divide {c.dim} channels; choose a divisor or give head_dim")
-    fill(n_kv_heads=c.n_kv_heads or c.n_heads, head_dim=c.head_dim or c.dim // c.n_heads, nope_layers=tuple(c.nope_layers),
-         window_layers=() if c.window is None else tuple(range(c.n_layers) if c.window_layers is None else c.window_layers))
-    if not c.window_layers: fill(window=None)
-    if c.n_heads % c.n_kv_heads: raise ValueError(f"{c.n_kv_heads} key heads don't divide {c.n_heads} query heads; choose a divisor")
-    if c.architecture not in ARCHITECTURES: raise ValueError(f"unknown architecture {c.architecture!r}; this library knows {', '.join(ARCHITECTURES)}")
+        if value is None and name in ("n_kv_heads", "head_dim", "window"):
+            continue
+        if not (isinstance(value, int) and value >= 1):
+            raise ValueError(f"{name} must be a whole number above 0, got {value!r}")
+    if c.head_dim is None and c.dim % c.n_heads:
+        raise ValueError(
+            f"{c.n_heads} heads don't divide {c.dim} channels; choose a divisor or give head_dim"
+        )
+    fill(
+        n_kv_heads=c.n_kv_heads or c.n_heads,
+        head_dim=c.head_dim or c.dim // c.n_heads,
+        nope_layers=tuple(c.nope_layers),
+        window_layers=()
+        if c.window is None
+        else tuple(range(c.n_layers) if c.window_layers is None else c.window_layers),
+    )
+    if not c.window_layers:
+        fill(window=None)
+    if c.n_heads % c.n_kv_heads:
+        raise ValueError(
+            f"{c.n_kv_heads} key heads don't divide {c.n_heads} query heads; choose a divisor"
+        )
+    if c.architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"unknown architecture {c.architecture!r}; this library knows {', '.join(ARCHITECTURES)}"
+        )
     if c.architecture != "gpt2":
-        if c.activation != "silu": raise ValueError(f"{c.architecture} models gate with silu, got the activation {c.activation!r}")
+        if c.activation != "silu":
+            raise ValueError(
+                f"{c.architecture} models gate with silu, got the activation {c.activation!r}"
+            )
         rope_frequencies(c.head_dim, c.rope_base, c.rope_scaling)  # raises for what it doesn't know
     if bad := [i for i in (*c.nope_layers, *c.window_layers) if not 0 <= i < c.n_layers]:
         raise ValueError(f"there is no layer {bad[0]}: layers count from 0 to {c.n_layers - 1}")
+
 
 ARCHITECTURES = ("llama", "smollm3", "mistral", "qwen2", "qwen3", "gpt2")
 
@@ -86,49 +131,94 @@ ARCHITECTURES = ("llama", "smollm3", "mistral", "qwen2", "qwen3", "gpt2")
 def _block(c: Config, i: int, attend: Callable, linear: Callable) -> Block:
     "Layer `i` of the model."
     norm = _norm(c)
-    attn = MultiHeadAttention(c.dim, c.n_heads, c.n_kv_heads, c.head_dim, bias=c.qkv_bias, out_bias=c.out_bias, qk_norm=norm if c.qk_norm else None,
-                              window=c.window if i in c.window_layers else None, attend=attend, linear=linear)
-    ffn = MLP(c.dim, c.hidden, c.mlp_bias, c.activation, linear) if c.architecture == "gpt2" else SwiGLU(c.dim, c.hidden, c.mlp_bias, linear)
+    attn = MultiHeadAttention(
+        c.dim,
+        c.n_heads,
+        c.n_kv_heads,
+        c.head_dim,
+        bias=c.qkv_bias,
+        out_bias=c.out_bias,
+        qk_norm=norm if c.qk_norm else None,
+        window=c.window if i in c.window_layers else None,
+        attend=attend,
+        linear=linear,
+    )
+    ffn = (
+        MLP(c.dim, c.hidden, c.mlp_bias, c.activation, linear)
+        if c.architecture == "gpt2"
+        else SwiGLU(c.dim, c.hidden, c.mlp_bias, linear)
+    )
     return Block(attn, ffn, norm(c.dim), norm(c.dim))
 
-def _norm(c: Config) -> Callable: return partial(LayerNorm if c.architecture == "gpt2" else RMSNorm, eps=c.norm_eps)
+
+def _norm(c: Config) -> Callable:
+    return partial(LayerNorm if c.architecture == "gpt2" else RMSNorm, eps=c.norm_eps)
 
 # %% ../../nbs/01_transformers/05_model.ipynb #4d58826b
 class Transformer(nn.Module):
     "A decoder-only language model: ids in, scores of the next token out, at every position."
-    def __init__(self, config: Config, *,
-                 attend: Callable = flash_attention,        # see `MultiHeadAttention`
-                 linear: Callable = SkinnyLinear,           # makes all matrices but the embedding
-                 generator: torch.Generator | None = None): # of the first weights
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        attend: Callable = flash_attention,  # see `MultiHeadAttention`
+        linear: Callable = SkinnyLinear,  # makes all matrices but the embedding
+        generator: torch.Generator | None = None,
+    ):  # of the first weights
         super().__init__()
         self.config = c = config
         self.embed = nn.Embedding(c.vocab_size, c.dim)
         self.layers = nn.ModuleList(_block(c, i, attend, linear) for i in range(c.n_layers))
         self.norm = _norm(c)(c.dim)
         self.head = linear(c.dim, c.vocab_size, False)
-        if c.tied: self.head.weight = self.embed.weight
+        if c.tied:
+            self.head.weight = self.embed.weight
         self.positions = nn.Embedding(c.context, c.dim) if c.architecture == "gpt2" else None
-        self.frequencies = None if c.architecture == "gpt2" else _frequencies(c)  # no buffer: it stays float32
+        self.frequencies = (
+            None if c.architecture == "gpt2" else _frequencies(c)
+        )  # no buffer: it stays float32
         _initialize(self, generator)
 
-    def hidden(self, ids: Int[Tensor, "b t"], cache=None, positions: Int[Tensor, "*b t"] | None = None, *,
-               keep: int = 0) -> Float[Tensor, "b k c"]: # keep: how many tokens from the end are wanted; 0: all
+    def hidden(
+        self,
+        ids: Int[Tensor, "b t"],
+        cache=None,
+        positions: Int[Tensor, "*b t"] | None = None,
+        *,
+        keep: int = 0,
+    ) -> Float[Tensor, "b k c"]:  # keep: how many tokens from the end are wanted; 0: all
         "What goes into the last matrix product. Raises `ValueError` for ids that are not in the vocabulary, and for a `keep` below 0."
         _check_ids(ids, self.config.vocab_size)
-        if keep < 0: raise ValueError(f"keep counts tokens from the end, so it is 0 (all) or more; got {keep}")
+        if keep < 0:
+            raise ValueError(
+                f"keep counts tokens from the end, so it is 0 (all) or more; got {keep}"
+            )
         positions = _positions(ids, cache) if positions is None else positions
         x, rotate = self.embed(ids), None
-        if self.positions is None: rotate = _rotation(self, positions)
-        else: x = x + self.positions(_check_positions(positions, self.config.context))
+        if self.positions is None:
+            rotate = _rotation(self, positions)
+        else:
+            x = x + self.positions(_check_positions(positions, self.config.context))
         for i, block in enumerate(self.layers):
             last = i == len(self.layers) - 1  # before it, every token is still looked at
-            x = block(x, rotate=None if i in self.config.nope_layers else rotate, cache=cache, layer=i, keep=keep if last else 0)
-        if cache is not None: cache.advance(ids.shape[1])
+            x = block(
+                x,
+                rotate=None if i in self.config.nope_layers else rotate,
+                cache=cache,
+                layer=i,
+                keep=keep if last else 0,
+            )
+        if cache is not None:
+            cache.advance(ids.shape[1])
         return self.norm(x)
 
-    def forward(self, ids: Int[Tensor, "b t"], cache=None, # what was read before
-                positions: Int[Tensor, "*b t"] | None = None, # None: counting on from what the cache holds
-                ) -> Float[Tensor, "b t v"]: # scores of the token after each
+    def forward(
+        self,
+        ids: Int[Tensor, "b t"],
+        cache=None,  # what was read before
+        positions: Int[Tensor, "*b t"] | None = None,  # None: counting on from what the cache holds
+    ) -> Float[Tensor, "b t v"]:  # scores of the token after each
         return self.head(self.hidden(ids, cache, positions))
 
 # %% ../../nbs/01_transformers/05_model.ipynb #bd817e0e
@@ -136,23 +226,41 @@ def _positions(ids: Tensor, cache) -> Tensor:
     positions = torch.arange(ids.shape[1], device=ids.device)
     return positions if cache is None else cache.lengths[:, None] + positions
 
+
 def _frequencies(c: Config) -> Tensor:
-    with torch.device("cpu"): return rope_frequencies(c.head_dim, c.rope_base, c.rope_scaling)  # even where the rest is on another device
+    with torch.device("cpu"):
+        return rope_frequencies(
+            c.head_dim, c.rope_base, c.rope_scaling
+        )  # even where the rest is on another device
+
 
 def _rotation(model: Transformer, positions: Tensor) -> Callable:
     "RoPE for these positions: one table of angles for all layers."
-    if model.frequencies.device != positions.device: model.frequencies = model.frequencies.to(positions.device)
+    if model.frequencies.device != positions.device:
+        model.frequencies = model.frequencies.to(positions.device)
     cos, sin = rope_cos_sin(positions, model.frequencies, rope_amplitude(model.config.rope_scaling))
     return partial(apply_rope, cos=cos, sin=sin)
 
+
 def _check_ids(ids: Tensor, vocab_size: int):
-    if ids.ndim != 2 or not ids.numel(): raise ValueError(f"ids have the shape (batch, tokens), with at least one token; got {tuple(ids.shape)}")
-    if ids.device.type != "cpu": return  # on a GPU, looking would make it wait
+    if ids.ndim != 2 or not ids.numel():
+        raise ValueError(
+            f"ids have the shape (batch, tokens), with at least one token; got {tuple(ids.shape)}"
+        )
+    if ids.device.type != "cpu":
+        return  # on a GPU, looking would make it wait
     low, high = ids.aminmax()
-    if low < 0 or high >= vocab_size: raise ValueError(f"token id {int(low if low < 0 else high)} is outside the vocabulary of {vocab_size} (0 to {vocab_size - 1}); was the text encoded with this model's tokenizer?")
+    if low < 0 or high >= vocab_size:
+        raise ValueError(
+            f"token id {int(low if low < 0 else high)} is outside the vocabulary of {vocab_size} (0 to {vocab_size - 1}); was the text encoded with this model's tokenizer?"
+        )
+
 
 def _check_positions(positions: Tensor, context: int) -> Tensor:
-    if positions.device.type == "cpu" and (last := int(positions.max())) >= context: raise ValueError(f"position {last} has no vector: the model learnt {context} (0 to {context - 1})")
+    if positions.device.type == "cpu" and (last := int(positions.max())) >= context:
+        raise ValueError(
+            f"position {last} has no vector: the model learnt {context} (0 to {context - 1})"
+        )
     return positions
 
 # %% ../../nbs/01_transformers/05_model.ipynb #b9376b5d
@@ -160,80 +268,179 @@ def _initialize(model: Transformer, generator: torch.Generator | None):
     "GPT-2's first weights: small, and smaller still where a layer adds to the residual stream, so that a deep stream doesn't start large."
     for name, p in model.named_parameters():
         out = name.endswith(("o_proj.weight", "down_proj.weight"))
-        if p.ndim == 2: nn.init.normal_(p, 0, 0.02 / (2 * model.config.n_layers) ** 0.5 if out else 0.02, generator=generator)
-        elif name.endswith("bias"): nn.init.zeros_(p)
+        if p.ndim == 2:
+            nn.init.normal_(
+                p,
+                0,
+                0.02 / (2 * model.config.n_layers) ** 0.5 if out else 0.02,
+                generator=generator,
+            )
+        elif name.endswith("bias"):
+            nn.init.zeros_(p)
 
 # %% ../../nbs/01_transformers/05_model.ipynb #a7b397bd
-_LLAMA = {"embed": "model.embed_tokens", "norm": "model.norm", "head": "lm_head", "layers": "model.layers", "norm1": "input_layernorm", "norm2": "post_attention_layernorm",
-    **{f"attn.{p}": f"self_attn.{p}" for p in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm")}, **{f"ffn.{p}": f"mlp.{p}" for p in ("gate_proj", "up_proj", "down_proj")}}
-_GPT2 = {"embed": "wte", "positions": "wpe", "norm": "ln_f", "head": "lm_head", "layers": "h", "norm1": "ln_1", "norm2": "ln_2",
-    "attn.qkv_proj": "attn.c_attn", "attn.o_proj": "attn.c_proj", "ffn.up_proj": "mlp.c_fc", "ffn.down_proj": "mlp.c_proj"}
-_GGUF = {"embed": "token_embd", "norm": "output_norm", "head": "output", "layers": "blk", "norm1": "attn_norm", "norm2": "ffn_norm", "attn.q_proj": "attn_q",
-    "attn.k_proj": "attn_k", "attn.v_proj": "attn_v", "attn.o_proj": "attn_output", "ffn.gate_proj": "ffn_gate", "ffn.up_proj": "ffn_up", "ffn.down_proj": "ffn_down"}
+_LLAMA = {
+    "embed": "model.embed_tokens",
+    "norm": "model.norm",
+    "head": "lm_head",
+    "layers": "model.layers",
+    "norm1": "input_layernorm",
+    "norm2": "post_attention_layernorm",
+    **{
+        f"attn.{p}": f"self_attn.{p}"
+        for p in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm")
+    },
+    **{f"ffn.{p}": f"mlp.{p}" for p in ("gate_proj", "up_proj", "down_proj")},
+}
+_GPT2 = {
+    "embed": "wte",
+    "positions": "wpe",
+    "norm": "ln_f",
+    "head": "lm_head",
+    "layers": "h",
+    "norm1": "ln_1",
+    "norm2": "ln_2",
+    "attn.qkv_proj": "attn.c_attn",
+    "attn.o_proj": "attn.c_proj",
+    "ffn.up_proj": "mlp.c_fc",
+    "ffn.down_proj": "mlp.c_proj",
+}
+_GGUF = {
+    "embed": "token_embd",
+    "norm": "output_norm",
+    "head": "output",
+    "layers": "blk",
+    "norm1": "attn_norm",
+    "norm2": "ffn_norm",
+    "attn.q_proj": "attn_q",
+    "attn.k_proj": "attn_k",
+    "attn.v_proj": "attn_v",
+    "attn.o_proj": "attn_output",
+    "ffn.gate_proj": "ffn_gate",
+    "ffn.up_proj": "ffn_up",
+    "ffn.down_proj": "ffn_down",
+}
+
 
 def _stacked(c: Config) -> dict[str, dict[str, int]]:
     "Our matrices that are several in most checkpoints: their names, and how many rows each has, from top to bottom."
-    return {"attn.qkv_proj": {"attn.q_proj": c.n_heads * c.head_dim, "attn.k_proj": c.n_kv_heads * c.head_dim, "attn.v_proj": c.n_kv_heads * c.head_dim},
-            "ffn.gate_up_proj": {"ffn.gate_proj": c.hidden, "ffn.up_proj": c.hidden}}
+    return {
+        "attn.qkv_proj": {
+            "attn.q_proj": c.n_heads * c.head_dim,
+            "attn.k_proj": c.n_kv_heads * c.head_dim,
+            "attn.v_proj": c.n_kv_heads * c.head_dim,
+        },
+        "ffn.gate_up_proj": {"ffn.gate_proj": c.hidden, "ffn.up_proj": c.hidden},
+    }
 
-def _sources(name: str, shape: Sequence[int], config: Config, table: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+
+def _sources(
+    name: str, shape: Sequence[int], config: Config, table: Mapping[str, str]
+) -> dict[str, tuple[int, ...]]:
     "The tensors of a checkpoint, and their shapes, that our parameter `name` is made of, as in layers.3.attn.qkv_proj.weight."
     layer, part, kind = re.fullmatch(r"(?:layers\.(\d+)\.)?(.+)\.(weight|bias)", name).groups()
     parts = {part: shape[0]} if part in table else _stacked(config)[part]
-    return {".".join([table["layers"], layer] * (layer is not None) + [table[p], kind]): (rows, *shape[1:]) for p, rows in parts.items()}
+    return {
+        ".".join([table["layers"], layer] * (layer is not None) + [table[p], kind]): (
+            rows,
+            *shape[1:],
+        )
+        for p, rows in parts.items()
+    }
 
 # %% ../../nbs/01_transformers/05_model.ipynb #1dc262d5
-_HARMLESS = re.compile(r".*rotary_emb\.inv_freq|(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)|rope_freqs\.weight") # buffers that old checkpoints carry along
+_HARMLESS = re.compile(
+    r".*rotary_emb\.inv_freq|(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)|rope_freqs\.weight"
+)  # buffers that old checkpoints carry along
+
 
 def _assemble(
     config: Config,
-    tensors: Mapping[str, Tensor], # by the checkpoint's names
-    table: Mapping[str, str],      # our names -> the checkpoint's
-    source: Path | str,            # for errors
+    tensors: Mapping[str, Tensor],  # by the checkpoint's names
+    table: Mapping[str, str],  # our names -> the checkpoint's
+    source: Path | str,  # for errors
     dtype: torch.dtype,
     device: torch.device,
 ) -> Transformer:
     "The model with these weights. Raises `ValueError` for tensors that are missing, left over, or of another shape than the config says."
-    with torch.device("meta"): model = Transformer(config)  # shapes, but no memory
+    with torch.device("meta"):
+        model = Transformer(config)  # shapes, but no memory
     sources = {n: _sources(n, p.shape, config, table) for n, p in model.named_parameters()}
     wanted = {n: shape for parts in sources.values() for n, shape in parts.items()}
     more = lambda names: f"{names[0]!r}" + (f" and {len(names) - 1} more" if names[1:] else "")
-    extra = [n for n in tensors if n not in wanted and not _HARMLESS.fullmatch(n) and not (config.tied and n == table["head"] + ".weight")]
-    if missing := [n for n in wanted if n not in tensors]: raise ValueError(f"{source} lacks the tensor {more(missing)}; it is incomplete, or of another architecture than {config.architecture}")
-    if extra: raise ValueError(f"{source} holds the tensor {more(extra)}, which a {config.architecture} model with its config has no place for")
+    extra = [
+        n
+        for n in tensors
+        if n not in wanted
+        and not _HARMLESS.fullmatch(n)
+        and not (config.tied and n == table["head"] + ".weight")
+    ]
+    if missing := [n for n in wanted if n not in tensors]:
+        raise ValueError(
+            f"{source} lacks the tensor {more(missing)}; it is incomplete, or of another architecture than {config.architecture}"
+        )
+    if extra:
+        raise ValueError(
+            f"{source} holds the tensor {more(extra)}, which a {config.architecture} model with its config has no place for"
+        )
     for n, shape in wanted.items():
-        if tensors[n].shape != shape: raise ValueError(f"{source}: {n!r} has the shape {tuple(tensors[n].shape)}, but its config asks for {shape}")
-    stack = lambda parts: torch.cat(parts) if len(parts) > 1 else parts[0]  # one alone stays where it is: mapped from disk, perhaps
-    model.load_state_dict({n: stack([tensors[theirs].to(device, dtype) for theirs in parts]) for n, parts in sources.items()}, strict=False, assign=True)
-    if config.tied: model.head.weight = model.embed.weight
+        if tensors[n].shape != shape:
+            raise ValueError(
+                f"{source}: {n!r} has the shape {tuple(tensors[n].shape)}, but its config asks for {shape}"
+            )
+    stack = lambda parts: (
+        torch.cat(parts) if len(parts) > 1 else parts[0]
+    )  # one alone stays where it is: mapped from disk, perhaps
+    model.load_state_dict(
+        {
+            n: stack([tensors[theirs].to(device, dtype) for theirs in parts])
+            for n, parts in sources.items()
+        },
+        strict=False,
+        assign=True,
+    )
+    if config.tied:
+        model.head.weight = model.embed.weight
     return model.eval()
 
 # %% ../../nbs/01_transformers/05_model.ipynb #2fc233bc
 def parameter_counts(
     config: Config,
-) -> dict[str, int]: # part of the model -> parameters
+) -> dict[str, int]:  # part of the model -> parameters
     "How many parameters each part has; a tied output matrix counts once, as the embedding."
-    with torch.device("meta"): model = Transformer(config)  # shapes without memory
+    with torch.device("meta"):
+        model = Transformer(config)  # shapes without memory
     counts = dict.fromkeys(("embedding", "attention", "feed-forward", "norms", "output"), 0)
-    parts = (("norm", "norms"), (".attn.", "attention"), (".ffn.", "feed-forward"), ("head.", "output"), ("", "embedding"))
-    for name, p in model.named_parameters(): counts[next(part for key, part in parts if key in name)] += p.numel()
+    parts = (
+        ("norm", "norms"),
+        (".attn.", "attention"),
+        (".ffn.", "feed-forward"),
+        ("head.", "output"),
+        ("", "embedding"),
+    )
+    for name, p in model.named_parameters():
+        counts[next(part for key, part in parts if key in name)] += p.numel()
     return counts
 
 # %% ../../nbs/01_transformers/05_model.ipynb #1bc6c9c0
 def flops_per_token(
     config: Config,
-    seen: int, # tokens that the token looks at, itself included
-) -> dict[str, int]: # part of the model -> floating-point operations
+    seen: int,  # tokens that the token looks at, itself included
+) -> dict[str, int]:  # part of the model -> floating-point operations
     "Multiplications and additions of the matrix products for one token; norms, RoPE and softmax are left out. The backward pass costs twice as much again."
     c = config
     reach = sum(min(seen, c.window) if i in c.window_layers else seen for i in range(c.n_layers))
-    return {"attention, matrices": 2 * c.n_layers * c.dim * c.head_dim * 2 * (c.n_heads + c.n_kv_heads), "attention, scores and averages": 4 * c.n_heads * c.head_dim * reach,
-            "feed-forward": 2 * c.n_layers * c.dim * c.hidden * (2 if c.architecture == "gpt2" else 3), "output": 2 * c.dim * c.vocab_size}
+    return {
+        "attention, matrices": 2 * c.n_layers * c.dim * c.head_dim * 2 * (c.n_heads + c.n_kv_heads),
+        "attention, scores and averages": 4 * c.n_heads * c.head_dim * reach,
+        "feed-forward": 2 * c.n_layers * c.dim * c.hidden * (2 if c.architecture == "gpt2" else 3),
+        "output": 2 * c.dim * c.vocab_size,
+    }
 
 # %% ../../nbs/01_transformers/05_model.ipynb #5a9ee53d
 def greedy(
     logits: Float[Tensor, "b v"],
-    generator: torch.Generator | None = None, # not used: nothing is left to chance
+    generator: torch.Generator | None = None,  # not used: nothing is left to chance
 ) -> Int[Tensor, "b"]:
     "The likeliest token of each row."
     return logits.argmax(-1)
@@ -241,86 +448,124 @@ def greedy(
 # %% ../../nbs/01_transformers/05_model.ipynb #f246b052
 def generate(
     model: Transformer,
-    ids: Sequence[int] | Int[Tensor, "t"], # the prompt
+    ids: Sequence[int] | Int[Tensor, "t"],  # the prompt
     max_new_tokens: int,
     *,
-    pick: Callable = greedy,               # (logits "b v", generator) -> ids "b"
-    processors: Iterable[Callable] = (),   # (ids "b t", logits "b v") -> logits, applied in order before `pick`
-    stop_ids: Iterable[int] = (),          # ends after the first of these
-    cache=None,                            # may hold the beginning of the prompt already; None: a new one
-    generator: torch.Generator | None = None, # handed to `pick`
-) -> Iterator[int]: # new ids, one by one, as they come; a stop id included
+    pick: Callable = greedy,  # (logits "b v", generator) -> ids "b"
+    processors: Iterable[
+        Callable
+    ] = (),  # (ids "b t", logits "b v") -> logits, applied in order before `pick`
+    stop_ids: Iterable[int] = (),  # ends after the first of these
+    cache=None,  # may hold the beginning of the prompt already; None: a new one
+    generator: torch.Generator | None = None,  # handed to `pick`
+) -> Iterator[int]:  # new ids, one by one, as they come; a stop id included
     "The continuation of a prompt. Raises `ValueError`, before it starts, for an empty prompt, unknown ids, or more tokens than the context has room for."
     ids, config = torch.as_tensor(ids).cpu().reshape(1, -1).long(), model.config
-    if not ids.numel(): raise ValueError("the prompt is empty; give at least one token")
+    if not ids.numel():
+        raise ValueError("the prompt is empty; give at least one token")
     _check_ids(ids, config.vocab_size)
-    if max_new_tokens < 0: raise ValueError(f"max_new_tokens can't be negative, got {max_new_tokens}")
+    if max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens can't be negative, got {max_new_tokens}")
     if (room := config.context - ids.shape[1]) < max_new_tokens:
-        raise ValueError(f"a prompt of {ids.shape[1]} tokens leaves room for {max(room, 0)} of the context's {config.context}, asked for {max_new_tokens}; shorten the prompt or ask for less")
+        raise ValueError(
+            f"a prompt of {ids.shape[1]} tokens leaves room for {max(room, 0)} of the context's {config.context}, asked for {max_new_tokens}; shorten the prompt or ask for less"
+        )
     ids = ids.to(model.embed.weight.device)
     cache = KVCache(device=ids.device) if cache is None else cache
-    return _generate(model, ids, max_new_tokens, pick, tuple(processors), frozenset(stop_ids), cache, generator)
+    return _generate(
+        model, ids, max_new_tokens, pick, tuple(processors), frozenset(stop_ids), cache, generator
+    )
 
 # %% ../../nbs/01_transformers/05_model.ipynb #8f60f07f
 @torch.inference_mode()
 def _generate(model, prompt, max_new_tokens, pick, processors, stop_ids, cache, generator):
     n, held = prompt.shape[1], int(cache.lengths.max())
     ids = torch.cat([prompt, prompt.new_zeros(1, max_new_tokens)], 1)  # room for all
-    if held >= n: held = n - 1; cache.crop(held)  # the last token is always run: it yields the scores
+    if held >= n:
+        held = n - 1
+        cache.crop(held)  # the last token is always run: it yields the scores
     for n in range(prompt.shape[1], ids.shape[1]):
         logits = model.head(model.hidden(ids[:, held:n], cache, keep=1)[:, -1]).float()
-        for process in processors: logits = process(ids[:, :n], logits)
+        for process in processors:
+            logits = process(ids[:, :n], logits)
         ids[:, n] = token = pick(logits, generator)
         held, token = n, int(token)
         yield token
-        if token in stop_ids: return
+        if token in stop_ids:
+            return
 
 # %% ../../nbs/01_transformers/05_model.ipynb #78332af8
 def stream_text(
     tokenizer: Tokenizer,
-    ids: Iterable[int], # as they come
-) -> Iterator[str]: # pieces that join to the text of all ids, without special tokens
+    ids: Iterable[int],  # as they come
+) -> Iterator[str]:  # pieces that join to the text of all ids, without special tokens
     "The text of `ids`, piece by piece, never cut inside a character."
     held, shown = [], ""  # ids of the last pieces, and their text that is already out
-    fresh = 0             # how many ids of `held` are new since the last piece
+    fresh = 0  # how many ids of `held` are new since the last piece
     for i in ids:
-        held.append(i); fresh += 1
+        held.append(i)
+        fresh += 1
         text = tokenizer.decode(held, skip_special=True)
-        if text.endswith("\ufffd"): continue  # perhaps the beginning of a character
-        if len(text) > len(shown): yield text[len(shown):]
+        if text.endswith("\ufffd"):
+            continue  # perhaps the beginning of a character
+        if len(text) > len(shown):
+            yield text[len(shown) :]
         held, fresh = held[-fresh:], 0
         shown = tokenizer.decode(held, skip_special=True)
-    if fresh and (rest := tokenizer.decode(held, skip_special=True)[len(shown):]): yield rest
+    if fresh and (rest := tokenizer.decode(held, skip_special=True)[len(shown) :]):
+        yield rest
 
 # %% ../../nbs/01_transformers/05_model.ipynb #0c6df0eb
 @dataclass
 class LanguageModel:
     "A model with its tokenizer: text in, text out."
+
     model: Transformer
-    tokenizer: Tokenizer | None # None for a checkpoint without one
+    tokenizer: Tokenizer | None  # None for a checkpoint without one
 
-    def encode(self, prompt: str | Sequence[Mapping]) -> list[int]: # a text, or messages for the chat template
+    def encode(
+        self, prompt: str | Sequence[Mapping]
+    ) -> list[int]:  # a text, or messages for the chat template
         "The ids of a text, or of a chat up to where the answer begins."
-        if self.tokenizer is None: raise ValueError("this model came without a tokenizer.json; use generate(lm.model, ids, ...) with ids of your own")
-        return self.tokenizer.encode(prompt if isinstance(prompt, str) else self.tokenizer.apply_chat_template(prompt))
+        if self.tokenizer is None:
+            raise ValueError(
+                "this model came without a tokenizer.json; use generate(lm.model, ids, ...) with ids of your own"
+            )
+        return self.tokenizer.encode(
+            prompt if isinstance(prompt, str) else self.tokenizer.apply_chat_template(prompt)
+        )
 
-    def generate(self, prompt: str | Sequence[Mapping], max_new_tokens: int = 256, **options) -> Iterator[str]: # options: see the function generate
+    def generate(
+        self, prompt: str | Sequence[Mapping], max_new_tokens: int = 256, **options
+    ) -> Iterator[str]:  # options: see the function generate
         "The continuation of a text, or the answer to messages, in pieces, as they come. It ends at a stop token, or when the context is full."
         ids = self.encode(prompt)
         room = max(self.model.config.context - len(ids), 1)
-        return stream_text(self.tokenizer, generate(self.model, ids, min(max_new_tokens, room), **{"stop_ids": self.tokenizer.stop_ids} | options))
+        return stream_text(
+            self.tokenizer,
+            generate(
+                self.model,
+                ids,
+                min(max_new_tokens, room),
+                **{"stop_ids": self.tokenizer.stop_ids} | options,
+            ),
+        )
 
-    def chat(self, messages: str | Sequence[Mapping], max_new_tokens: int = 256, **options) -> str: # a str: one message of the user
+    def chat(
+        self, messages: str | Sequence[Mapping], max_new_tokens: int = 256, **options
+    ) -> str:  # a str: one message of the user
         "The answer to a chat, whole."
-        messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+        messages = (
+            [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+        )
         return "".join(self.generate(messages, max_new_tokens, **options))
 
 # %% ../../nbs/01_transformers/05_model.ipynb #bbc01456
 @torch.inference_mode()
 def next_logits(
     lm: LanguageModel,
-    prompt: str | Sequence[Mapping], # a text, or messages
-) -> Float[Tensor, "1 v"]: # float32
+    prompt: str | Sequence[Mapping],  # a text, or messages
+) -> Float[Tensor, "1 v"]:  # float32
     "The scores of the token after `prompt`."
     ids = torch.tensor([lm.encode(prompt)], device=lm.model.embed.weight.device)
     return lm.model.head(lm.model.hidden(ids, keep=1)[:, -1]).float()
@@ -330,141 +575,320 @@ def _config_from_gguf(reader) -> Config:
     "The config in a GGUF file of the llama architecture."
     get = lambda name, default=None: f.contents() if (f := reader.fields.get(name)) else default
     arch = get("general.architecture")
-    if arch != "llama": raise ValueError(f"this GGUF file holds a model of architecture {arch!r}; of GGUF files, this library reads 'llama'. Load the model's Hugging Face folder instead")
-    if (scaling := get("llama.rope.scaling.type", "none")) != "none": raise ValueError(f"RoPE scaling {scaling!r} in a GGUF file is not supported; load the model's Hugging Face folder instead")
-    names, heads, dim = {t.name for t in reader.tensors}, get("llama.attention.head_count"), get("llama.embedding_length")
-    vocab = [int(t.shape[-1]) for t in reader.tensors if t.name == "token_embd.weight"] or [get("llama.vocab_size")]
-    return Config(vocab[0], dim, get("llama.block_count"), heads, get("llama.feed_forward_length"), n_kv_heads=get("llama.attention.head_count_kv"),
-                  head_dim=get("llama.attention.key_length"), context=get("llama.context_length"), tied="output.weight" not in names,
-                  norm_eps=float(f"{get('llama.attention.layer_norm_rms_epsilon'):.6g}"), rope_base=get("llama.rope.freq_base", 10_000.0))
+    if arch != "llama":
+        raise ValueError(
+            f"this GGUF file holds a model of architecture {arch!r}; of GGUF files, this library reads 'llama'. Load the model's Hugging Face folder instead"
+        )
+    if (scaling := get("llama.rope.scaling.type", "none")) != "none":
+        raise ValueError(
+            f"RoPE scaling {scaling!r} in a GGUF file is not supported; load the model's Hugging Face folder instead"
+        )
+    names, heads, dim = (
+        {t.name for t in reader.tensors},
+        get("llama.attention.head_count"),
+        get("llama.embedding_length"),
+    )
+    vocab = [int(t.shape[-1]) for t in reader.tensors if t.name == "token_embd.weight"] or [
+        get("llama.vocab_size")
+    ]
+    return Config(
+        vocab[0],
+        dim,
+        get("llama.block_count"),
+        heads,
+        get("llama.feed_forward_length"),
+        n_kv_heads=get("llama.attention.head_count_kv"),
+        head_dim=get("llama.attention.key_length"),
+        context=get("llama.context_length"),
+        tied="output.weight" not in names,
+        norm_eps=float(f"{get('llama.attention.layer_norm_rms_epsilon'):.6g}"),
+        rope_base=get("llama.rope.freq_base", 10_000.0),
+    )
+
 
 def _load_gguf(path: Path, dtype: torch.dtype, device: torch.device) -> "LanguageModel":
     "The model and tokenizer in a GGUF file, with all weights unpacked."
     from gguf.quants import dequantize
+
     reader = read_gguf(path)
-    try: config = _config_from_gguf(reader)
-    except (TypeError, ValueError) as e: raise ValueError(f"{path}: {e}") from None
+    try:
+        config = _config_from_gguf(reader)
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"{path}: {e}") from None
     tensors = {}
     for t in reader.tensors:
-        try: w = torch.from_numpy(dequantize(t.data, t.tensor_type).copy())
-        except Exception as e: raise ValueError(f"{path}: tensor {t.name!r} can't be unpacked ({type(e).__name__}: {e})") from None
-        heads = config.n_heads if ".attn_q." in t.name else config.n_kv_heads if ".attn_k." in t.name else None
+        try:
+            w = torch.from_numpy(dequantize(t.data, t.tensor_type).copy())
+        except Exception as e:
+            raise ValueError(
+                f"{path}: tensor {t.name!r} can't be unpacked ({type(e).__name__}: {e})"
+            ) from None
+        heads = (
+            config.n_heads
+            if ".attn_q." in t.name
+            else config.n_kv_heads
+            if ".attn_k." in t.name
+            else None
+        )
         tensors[t.name] = interleaved_to_half(w, heads) if heads else w
-    return LanguageModel(_assemble(config, tensors, _GGUF, path, dtype, device), Tokenizer.from_gguf(reader))
+    return LanguageModel(
+        _assemble(config, tensors, _GGUF, path, dtype, device), Tokenizer.from_gguf(reader)
+    )
 
 # %% ../../nbs/01_transformers/05_model.ipynb #1cc54295
 def config_from_hf(
-    d: Mapping, # what a config.json says
+    d: Mapping,  # what a config.json says
 ) -> Config:
     "The `Config` for a Hugging Face config.json. Raises `ValueError` for an architecture or an option that this library doesn't know."
     kind = d.get("model_type")
-    if kind not in ARCHITECTURES: raise ValueError(f"unknown architecture {kind!r} (model_type in config.json); this library knows {', '.join(ARCHITECTURES)}")
-    if d.get("quantization_config"): raise ValueError("the weights are quantized (quantization_config in config.json); load the model's unquantized checkpoint")
-    try: return _gpt2_from_hf(d) if kind == "gpt2" else _llama_from_hf(d, kind)
-    except KeyError as e: raise ValueError(f"config.json has no {e.args[0]!r}") from None
+    if kind not in ARCHITECTURES:
+        raise ValueError(
+            f"unknown architecture {kind!r} (model_type in config.json); this library knows {', '.join(ARCHITECTURES)}"
+        )
+    if d.get("quantization_config"):
+        raise ValueError(
+            "the weights are quantized (quantization_config in config.json); load the model's unquantized checkpoint"
+        )
+    try:
+        return _gpt2_from_hf(d) if kind == "gpt2" else _llama_from_hf(d, kind)
+    except KeyError as e:
+        raise ValueError(f"config.json has no {e.args[0]!r}") from None
+
 
 def _llama_from_hf(d: Mapping, kind: str) -> Config:
     n = d["num_hidden_layers"]
-    rope = {**(d.get("rope_scaling") or {}), **(d.get("rope_parameters") or {})}  # transformers 4 and 5
-    base = rope.pop("rope_theta", None) or d.get("rope_theta") or (2e6 if kind == "smollm3" else 1e4)
-    if rope.get("partial_rotary_factor", d.get("partial_rotary_factor", 1.0)) != 1: raise ValueError("RoPE on a part of the channels (partial_rotary_factor) is not supported")
+    rope = {
+        **(d.get("rope_scaling") or {}),
+        **(d.get("rope_parameters") or {}),
+    }  # transformers 4 and 5
+    base = (
+        rope.pop("rope_theta", None) or d.get("rope_theta") or (2e6 if kind == "smollm3" else 1e4)
+    )
+    if rope.get("partial_rotary_factor", d.get("partial_rotary_factor", 1.0)) != 1:
+        raise ValueError("RoPE on a part of the channels (partial_rotary_factor) is not supported")
     scaled = (rope.get("rope_type") or rope.get("type") or "default") != "default"
-    if scaled: rope.setdefault("original_max_position_embeddings", d["max_position_embeddings"])
+    if scaled:
+        rope.setdefault("original_max_position_embeddings", d["max_position_embeddings"])
     window, where = _windows_from_hf(d, kind, n)
     bias = d.get("attention_bias", False)
-    return Config(d["vocab_size"], d["hidden_size"], n, d["num_attention_heads"], d["intermediate_size"], n_kv_heads=d.get("num_key_value_heads"),
-        head_dim=d.get("head_dim") or (128 if kind == "qwen3" else None), context=d["max_position_embeddings"], architecture=kind,
-        tied=d.get("tie_word_embeddings", kind == "smollm3"), norm_eps=d.get("rms_norm_eps", 1e-6), qkv_bias=kind == "qwen2" or bias,
-        out_bias=kind != "qwen2" and bias, mlp_bias=d.get("mlp_bias", False), qk_norm=kind == "qwen3", activation=d.get("hidden_act", "silu"), rope_base=float(base),
-        rope_scaling=rope if scaled else None, nope_layers=_nope_from_hf(d, n) if kind == "smollm3" else (), window=window, window_layers=where)
+    return Config(
+        d["vocab_size"],
+        d["hidden_size"],
+        n,
+        d["num_attention_heads"],
+        d["intermediate_size"],
+        n_kv_heads=d.get("num_key_value_heads"),
+        head_dim=d.get("head_dim") or (128 if kind == "qwen3" else None),
+        context=d["max_position_embeddings"],
+        architecture=kind,
+        tied=d.get("tie_word_embeddings", kind == "smollm3"),
+        norm_eps=d.get("rms_norm_eps", 1e-6),
+        qkv_bias=kind == "qwen2" or bias,
+        out_bias=kind != "qwen2" and bias,
+        mlp_bias=d.get("mlp_bias", False),
+        qk_norm=kind == "qwen3",
+        activation=d.get("hidden_act", "silu"),
+        rope_base=float(base),
+        rope_scaling=rope if scaled else None,
+        nope_layers=_nope_from_hf(d, n) if kind == "smollm3" else (),
+        window=window,
+        window_layers=where,
+    )
 
 # %% ../../nbs/01_transformers/05_model.ipynb #e43123e4
 def _nope_from_hf(d: Mapping, n: int) -> tuple[int, ...]:
     "SmolLM3's layers without RoPE: those with a 0 in no_rope_layers, or every fourth."
-    use = d.get("no_rope_layers") or [(i + 1) % d.get("no_rope_layer_interval", 4) for i in range(n)]
+    use = d.get("no_rope_layers") or [
+        (i + 1) % d.get("no_rope_layer_interval", 4) for i in range(n)
+    ]
     return tuple(i for i, rope in enumerate(use) if not rope)
+
 
 def _windows_from_hf(d: Mapping, kind: str, n: int) -> tuple[int | None, tuple[int, ...]]:
     "The sliding window and the layers that have it."
     window = d.get("sliding_window", None if kind in ("llama", "smollm3") else 4096)
-    if kind == "mistral": return window, tuple(range(n))
-    if kind == "llama" or window is None or not d.get("use_sliding_window", False): return None, ()
-    if d.get("layer_types"): return window, tuple(i for i, t in enumerate(d["layer_types"]) if t == "sliding_attention")
-    return window, _nope_from_hf(d, n) if kind == "smollm3" else tuple(range(d.get("max_window_layers", 28), n))
+    if kind == "mistral":
+        return window, tuple(range(n))
+    if kind == "llama" or window is None or not d.get("use_sliding_window", False):
+        return None, ()
+    if d.get("layer_types"):
+        return window, tuple(i for i, t in enumerate(d["layer_types"]) if t == "sliding_attention")
+    return window, _nope_from_hf(d, n) if kind == "smollm3" else tuple(
+        range(d.get("max_window_layers", 28), n)
+    )
+
 
 def _gpt2_from_hf(d: Mapping) -> Config:
-    for option, normal in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False), ("add_cross_attention", False)):
-        if d.get(option, normal) != normal: raise ValueError(f"{option} = {d[option]} in config.json is not supported")
-    return Config(d["vocab_size"], d["n_embd"], d["n_layer"], d["n_head"], d.get("n_inner") or 4 * d["n_embd"], context=d["n_positions"], architecture="gpt2",
-        tied=d.get("tie_word_embeddings", True), norm_eps=d.get("layer_norm_epsilon", 1e-5), qkv_bias=True, out_bias=True, mlp_bias=True, activation=d.get("activation_function", "gelu_new"))
+    for option, normal in (
+        ("scale_attn_weights", True),
+        ("scale_attn_by_inverse_layer_idx", False),
+        ("add_cross_attention", False),
+    ):
+        if d.get(option, normal) != normal:
+            raise ValueError(f"{option} = {d[option]} in config.json is not supported")
+    return Config(
+        d["vocab_size"],
+        d["n_embd"],
+        d["n_layer"],
+        d["n_head"],
+        d.get("n_inner") or 4 * d["n_embd"],
+        context=d["n_positions"],
+        architecture="gpt2",
+        tied=d.get("tie_word_embeddings", True),
+        norm_eps=d.get("layer_norm_epsilon", 1e-5),
+        qkv_bias=True,
+        out_bias=True,
+        mlp_bias=True,
+        activation=d.get("activation_function", "gelu_new"),
+    )
 
 # %% ../../nbs/01_transformers/05_model.ipynb #1c53f4a6
 def _read_safetensors(folder: Path) -> dict[str, Tensor]:
     "All tensors of a checkpoint, mapped from disk rather than read. Raises `ValueError` for files that are missing or damaged, and for pickles."
     from safetensors import SafetensorError
     from safetensors.torch import load_file
-    single, index, tensors = folder/"model.safetensors", folder/"model.safetensors.index.json", {}
-    if single.is_file(): names = [single.name]
-    elif index.is_file(): names = sorted(set(_read_json(index).get("weight_map", {}).values()))
-    elif found := sorted(p.name for p in folder.glob("*.bin") if p.name.startswith("pytorch_model")):
-        raise ValueError(f"{folder} holds only a pickle ({found[0]}). Unpickling runs whatever code its author put in, so this library doesn't. "
-                         "Where you trust it, load it with transformers and save it again: save_pretrained writes safetensors")
-    else: raise ValueError(f"{folder} has no model.safetensors and no model.safetensors.index.json")
+
+    single, index, tensors = (
+        folder / "model.safetensors",
+        folder / "model.safetensors.index.json",
+        {},
+    )
+    if single.is_file():
+        names = [single.name]
+    elif index.is_file():
+        names = sorted(set(_read_json(index).get("weight_map", {}).values()))
+    elif found := sorted(
+        p.name for p in folder.glob("*.bin") if p.name.startswith("pytorch_model")
+    ):
+        raise ValueError(
+            f"{folder} holds only a pickle ({found[0]}). Unpickling runs whatever code its author put in, so this library doesn't. "
+            "Where you trust it, load it with transformers and save it again: save_pretrained writes safetensors"
+        )
+    else:
+        raise ValueError(f"{folder} has no model.safetensors and no model.safetensors.index.json")
     for name in names:
-        if Path(name).name != name or not (folder/name).is_file(): raise ValueError(f"{folder} lacks {name}, which {index.name} lists; fetch it again")
-        try: tensors |= load_file(folder/name)
-        except (SafetensorError, OSError) as e: raise ValueError(f"{folder/name} is damaged or cut short ({e}); fetch it again") from None
+        if Path(name).name != name or not (folder / name).is_file():
+            raise ValueError(f"{folder} lacks {name}, which {index.name} lists; fetch it again")
+        try:
+            tensors |= load_file(folder / name)
+        except (SafetensorError, OSError) as e:
+            raise ValueError(
+                f"{folder / name} is damaged or cut short ({e}); fetch it again"
+            ) from None
     return tensors
 
+
 def _read_json(path: Path) -> dict:
-    if not path.is_file(): raise ValueError(f"{path.parent} has no {path.name}; is it a folder in Hugging Face's layout?")
-    try: d = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e: raise ValueError(f"{path} is not valid JSON ({e}); fetch it again") from None
-    if not isinstance(d, dict): raise ValueError(f"{path} should hold a JSON object, got {type(d).__name__}")
+    if not path.is_file():
+        raise ValueError(
+            f"{path.parent} has no {path.name}; is it a folder in Hugging Face's layout?"
+        )
+    try:
+        d = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise ValueError(f"{path} is not valid JSON ({e}); fetch it again") from None
+    if not isinstance(d, dict):
+        raise ValueError(f"{path} should hold a JSON object, got {type(d).__name__}")
     return d
 
 # %% ../../nbs/01_transformers/05_model.ipynb #6bd4d11f
 def _load_folder(folder: Path, dtype: torch.dtype, device: torch.device) -> "LanguageModel":
     "The model of a folder in Hugging Face's layout, and its tokenizer if it has one."
-    try: config = config_from_hf(_read_json(folder/"config.json"))
-    except ValueError as e: raise ValueError(f"{folder}: {e}") from None
+    try:
+        config = config_from_hf(_read_json(folder / "config.json"))
+    except ValueError as e:
+        raise ValueError(f"{folder}: {e}") from None
     tensors = _read_safetensors(folder)
-    if config.architecture == "gpt2": tensors = _transpose_gpt2(tensors)
-    model = _assemble(config, tensors, _GPT2 if config.architecture == "gpt2" else _LLAMA, folder, dtype, device)
-    return LanguageModel(model, Tokenizer.from_folder(folder) if (folder/"tokenizer.json").is_file() else None)
+    if config.architecture == "gpt2":
+        tensors = _transpose_gpt2(tensors)
+    model = _assemble(
+        config, tensors, _GPT2 if config.architecture == "gpt2" else _LLAMA, folder, dtype, device
+    )
+    return LanguageModel(
+        model, Tokenizer.from_folder(folder) if (folder / "tokenizer.json").is_file() else None
+    )
+
 
 def _transpose_gpt2(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     "GPT-2's tensors with matrices as (out, in): GPT-2 computes x @ W, `nn.Linear` x @ W.T."
-    turned = lambda name, w: w.T.contiguous() if re.search(r"\.(c_attn|c_proj|c_fc)\.weight$", name) else w
+    turned = lambda name, w: (
+        w.T.contiguous() if re.search(r"\.(c_attn|c_proj|c_fc)\.weight$", name) else w
+    )
     return {name.removeprefix("transformer."): turned(name, w) for name, w in tensors.items()}
 
 # %% ../../nbs/01_transformers/05_model.ipynb #db2adf63
 def config_to_hf(
     c: Config,
-) -> dict: # what to write into config.json
+) -> dict:  # what to write into config.json
     "A Hugging Face config.json for `c`. Raises `ValueError` if its architecture has no room for one of its options."
     if c.architecture == "gpt2":
-        d = {"vocab_size": c.vocab_size, "n_embd": c.dim, "n_layer": c.n_layers, "n_head": c.n_heads, "n_inner": c.hidden, "n_positions": c.context,
-             "layer_norm_epsilon": c.norm_eps, "activation_function": c.activation}
+        d = {
+            "vocab_size": c.vocab_size,
+            "n_embd": c.dim,
+            "n_layer": c.n_layers,
+            "n_head": c.n_heads,
+            "n_inner": c.hidden,
+            "n_positions": c.context,
+            "layer_norm_epsilon": c.norm_eps,
+            "activation_function": c.activation,
+        }
     else:
-        d = {"vocab_size": c.vocab_size, "hidden_size": c.dim, "num_hidden_layers": c.n_layers, "num_attention_heads": c.n_heads, "intermediate_size": c.hidden,
-             "num_key_value_heads": c.n_kv_heads, "head_dim": c.head_dim, "max_position_embeddings": c.context, "rms_norm_eps": c.norm_eps, "hidden_act": c.activation,
-             "attention_bias": c.qkv_bias and c.architecture != "qwen2", "mlp_bias": c.mlp_bias, "rope_theta": c.rope_base,
-             "rope_scaling": dict(c.rope_scaling) if c.rope_scaling else None, "sliding_window": c.window, "use_sliding_window": c.window is not None}
-        if c.window and c.architecture != "mistral": d["layer_types"] = ["sliding_attention" if i in c.window_layers else "full_attention" for i in range(c.n_layers)]
-        if c.architecture == "smollm3": d["no_rope_layers"] = [int(i not in c.nope_layers) for i in range(c.n_layers)]
-    d |= {"model_type": c.architecture, "architectures": [_CLASSES[c.architecture]], "tie_word_embeddings": c.tied}
+        d = {
+            "vocab_size": c.vocab_size,
+            "hidden_size": c.dim,
+            "num_hidden_layers": c.n_layers,
+            "num_attention_heads": c.n_heads,
+            "intermediate_size": c.hidden,
+            "num_key_value_heads": c.n_kv_heads,
+            "head_dim": c.head_dim,
+            "max_position_embeddings": c.context,
+            "rms_norm_eps": c.norm_eps,
+            "hidden_act": c.activation,
+            "attention_bias": c.qkv_bias and c.architecture != "qwen2",
+            "mlp_bias": c.mlp_bias,
+            "rope_theta": c.rope_base,
+            "rope_scaling": dict(c.rope_scaling) if c.rope_scaling else None,
+            "sliding_window": c.window,
+            "use_sliding_window": c.window is not None,
+        }
+        if c.window and c.architecture != "mistral":
+            d["layer_types"] = [
+                "sliding_attention" if i in c.window_layers else "full_attention"
+                for i in range(c.n_layers)
+            ]
+        if c.architecture == "smollm3":
+            d["no_rope_layers"] = [int(i not in c.nope_layers) for i in range(c.n_layers)]
+    d |= {
+        "model_type": c.architecture,
+        "architectures": [_CLASSES[c.architecture]],
+        "tie_word_embeddings": c.tied,
+    }
     back = config_from_hf(d)
     if lost := [f.name for f in fields(c) if getattr(back, f.name) != getattr(c, f.name)]:
-        raise ValueError(f"a {c.architecture} checkpoint has no place for {lost[0]} = {getattr(c, lost[0])!r}; choose another architecture")
+        raise ValueError(
+            f"a {c.architecture} checkpoint has no place for {lost[0]} = {getattr(c, lost[0])!r}; choose another architecture"
+        )
     return d
 
-_CLASSES = dict(zip(ARCHITECTURES, ("LlamaForCausalLM", "SmolLM3ForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GPT2LMHeadModel")))
+
+_CLASSES = dict(
+    zip(
+        ARCHITECTURES,
+        (
+            "LlamaForCausalLM",
+            "SmolLM3ForCausalLM",
+            "MistralForCausalLM",
+            "Qwen2ForCausalLM",
+            "Qwen3ForCausalLM",
+            "GPT2LMHeadModel",
+        ),
+    )
+)
 
 # %% ../../nbs/01_transformers/05_model.ipynb #74c503b6
 def save_pretrained(
     lm: "LanguageModel",
-    folder: Path | str, # made if need be; files in it that have other names stay
+    folder: Path | str,  # made if need be; files in it that have other names stay
 ):
     "Writes config.json, model.safetensors and the tokenizer, as transformers and others read them: all, or nothing. Raises `OSError` for a full disk."
     folder = Path(folder)
@@ -473,33 +897,62 @@ def save_pretrained(
     try:
         with TemporaryDirectory(prefix=".saving-", dir=folder) as temp:
             _write_checkpoint(lm, Path(temp))
-            for p in Path(temp).iterdir(): os.replace(p, folder/p.name)
+            for p in Path(temp).iterdir():
+                os.replace(p, folder / p.name)
     except BaseException:
-        if new: shutil.rmtree(folder)
+        if new:
+            shutil.rmtree(folder)
         raise
 
 # %% ../../nbs/01_transformers/05_model.ipynb #9a8d4767
 def _write_checkpoint(lm: "LanguageModel", folder: Path):
     from safetensors import SafetensorError
     from safetensors.torch import save_file
+
     config, tensors = config_to_hf(lm.model.config), _tensors_to_hf(lm.model)
-    needed, free = sum(w.numel() * w.element_size() for w in tensors.values()) + 20e6, shutil.disk_usage(folder).free
-    if free < needed: raise OSError(errno.ENOSPC, f"saving needs {needed / 1e6:.0f} MB, {folder.parent} has {free / 1e6:.0f} MB free")
+    needed, free = (
+        sum(w.numel() * w.element_size() for w in tensors.values()) + 20e6,
+        shutil.disk_usage(folder).free,
+    )
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"saving needs {needed / 1e6:.0f} MB, {folder.parent} has {free / 1e6:.0f} MB free",
+        )
     ids = _special_ids(lm.tokenizer)
-    _write_json(folder/"config.json", config | ids | {"dtype": str(lm.model.embed.weight.dtype).removeprefix("torch.")})
-    _write_json(folder/"generation_config.json", ids)
-    if lm.tokenizer is not None: lm.tokenizer.save(folder)
-    try: save_file(tensors, weights := folder/"model.safetensors", metadata={"format": "pt"})
-    except SafetensorError as e: raise OSError(f"could not write {folder.parent/weights.name} ({e}); nothing was kept") from None
-    weights.chmod((folder/"config.json").stat().st_mode)  # safetensors hides its files from other users
+    _write_json(
+        folder / "config.json",
+        config | ids | {"dtype": str(lm.model.embed.weight.dtype).removeprefix("torch.")},
+    )
+    _write_json(folder / "generation_config.json", ids)
+    if lm.tokenizer is not None:
+        lm.tokenizer.save(folder)
+    try:
+        save_file(tensors, weights := folder / "model.safetensors", metadata={"format": "pt"})
+    except SafetensorError as e:
+        raise OSError(
+            f"could not write {folder.parent / weights.name} ({e}); nothing was kept"
+        ) from None
+    weights.chmod(
+        (folder / "config.json").stat().st_mode
+    )  # safetensors hides its files from other users
+
 
 def _special_ids(tokenizer: Tokenizer | None) -> dict:
     "The ids that a checkpoint's config names, so that no reader falls back on another model's."
-    if tokenizer is None: return {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
-    special = {f"{role}_token_id": tokenizer.backend.token_to_id(tokenizer.special_tokens.get(f"{role}_token") or "") for role in ("bos", "pad")}
+    if tokenizer is None:
+        return {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    special = {
+        f"{role}_token_id": tokenizer.backend.token_to_id(
+            tokenizer.special_tokens.get(f"{role}_token") or ""
+        )
+        for role in ("bos", "pad")
+    }
     return special | {"eos_token_id": sorted(tokenizer.stop_ids) or None}
 
-def _write_json(path: Path, d: dict): path.write_text(json.dumps(d, indent=2) + "\n", encoding="utf-8")
+
+def _write_json(path: Path, d: dict):
+    path.write_text(json.dumps(d, indent=2) + "\n", encoding="utf-8")
 
 # %% ../../nbs/01_transformers/05_model.ipynb #7b105b38
 def _tensors_to_hf(model: Transformer) -> dict[str, Tensor]:
@@ -508,59 +961,113 @@ def _tensors_to_hf(model: Transformer) -> dict[str, Tensor]:
     for ours, p in model.named_parameters():  # a tied output matrix comes once
         parts = _sources(ours, p.shape, model.config, _GPT2 if gpt2 else _LLAMA)
         theirs |= zip(parts, p.detach().split([shape[0] for shape in parts.values()]))
-    if not gpt2: return {n: w.contiguous() for n, w in theirs.items()}
-    return {n if n.startswith("lm_head") else "transformer." + n: (w.T if re.search(r"c_\w+\.weight$", n) else w).contiguous() for n, w in theirs.items()}
+    if not gpt2:
+        return {n: w.contiguous() for n, w in theirs.items()}
+    return {
+        n if n.startswith("lm_head") else "transformer." + n: (
+            w.T if re.search(r"c_\w+\.weight$", n) else w
+        ).contiguous()
+        for n, w in theirs.items()
+    }
 
 # %% ../../nbs/01_transformers/05_model.ipynb #1da550c5
 def load(
-    name_or_path: Path | str | None = None, # None: the one in the settings; a name in `MODELS`, a folder, a .gguf file, or a hub repository such as org/name
+    name_or_path: Path
+    | str
+    | None = None,  # None: the one in the settings; a name in `MODELS`, a folder, a .gguf file, or a hub repository such as org/name
     *,
-    dtype: torch.dtype | None = None,       # of the weights; None: as in the settings
-    device: torch.device | str | None = None, # None: as in the settings
-    folder: Path | None = None,             # where known models are kept; None: the cache folder of the settings
+    dtype: torch.dtype | None = None,  # of the weights; None: as in the settings
+    device: torch.device | str | None = None,  # None: as in the settings
+    folder: Path
+    | None = None,  # where known models are kept; None: the cache folder of the settings
 ) -> "LanguageModel":
     "A language model, ready to use. Raises `ValueError` for what it can't read, `FetchError` where a download fails."
-    name, dtype = str(settings.model if name_or_path is None else name_or_path), dtype or settings.dtype
+    name, dtype = (
+        str(settings.model if name_or_path is None else name_or_path),
+        dtype or settings.dtype,
+    )
     device = pick_device(None if device is None else str(device))
-    if name in MODELS: return _load_known(name, dtype, device, Path(folder or settings.cache).expanduser())
+    if name in MODELS:
+        return _load_known(name, dtype, device, Path(folder or settings.cache).expanduser())
     path = Path(name).expanduser()
-    if path.is_dir(): return _load_folder(path, dtype, device)
-    if path.suffix == ".gguf": return _load_gguf(path, dtype, device)
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name): return _load_folder(_fetch_repository(name), dtype, device)
-    raise ValueError(f"no model {name!r}: give one of {', '.join(MODELS)}, a folder with config.json and model.safetensors, a .gguf file, or a hub repository such as org/name")
+    if path.is_dir():
+        return _load_folder(path, dtype, device)
+    if path.suffix == ".gguf":
+        return _load_gguf(path, dtype, device)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return _load_folder(_fetch_repository(name), dtype, device)
+    raise ValueError(
+        f"no model {name!r}: give one of {', '.join(MODELS)}, a folder with config.json and model.safetensors, a .gguf file, or a hub repository such as org/name"
+    )
 
 # %% ../../nbs/01_transformers/05_model.ipynb #72249a16
-def _load_known(name: str, dtype: torch.dtype, device: torch.device, cache: Path) -> "LanguageModel":
+def _load_known(
+    name: str, dtype: torch.dtype, device: torch.device, cache: Path
+) -> "LanguageModel":
     "A model of `MODELS`, from the copy that the first load converts and later loads map into memory."
-    folder = cache/name
+    folder = cache / name
     if _stamp(folder, name) == _saved_stamp(folder):
-        try: return _load_folder(folder, dtype, device)
-        except ValueError: pass  # one of its other files is damaged: make them all anew
+        try:
+            return _load_folder(folder, dtype, device)
+        except ValueError:
+            pass  # one of its other files is damaged: make them all anew
     lm = _load_gguf(fetch_model(name, cache), torch.float32, torch.device("cpu"))
     try:  # file by file, each whole: another process may be doing the same, or reading
         save_pretrained(lm, folder)
-        with atomic_write(folder/"source.json") as temp: _write_json(temp, _stamp(folder, name))
-        return _load_folder(folder, dtype, device)  # as later loads do: a sum may round differently where its numbers lie elsewhere in memory
-    except (OSError, ValueError) as e: print(f"could not keep the converted model ({e}); each load will convert it again", file=sys.stderr)
+        with atomic_write(folder / "source.json") as temp:
+            _write_json(temp, _stamp(folder, name))
+        return _load_folder(
+            folder, dtype, device
+        )  # as later loads do: a sum may round differently where its numbers lie elsewhere in memory
+    except (OSError, ValueError) as e:
+        print(
+            f"could not keep the converted model ({e}); each load will convert it again",
+            file=sys.stderr,
+        )
     lm.model.to(device, dtype)
     return lm
 
+
 def _stamp(folder: Path, name: str) -> dict:
     "Where a converted folder comes from, and how its weights look from outside: both must be as they were for it to be trusted."
-    try: weights = (folder/"model.safetensors").stat()
-    except OSError: return {}
-    return {"source": MODELS[name].sha256, "size": weights.st_size, "mtime_ns": weights.st_mtime_ns, "layout": 2}  # layout: of our own making, to be raised with a change
+    try:
+        weights = (folder / "model.safetensors").stat()
+    except OSError:
+        return {}
+    return {
+        "source": MODELS[name].sha256,
+        "size": weights.st_size,
+        "mtime_ns": weights.st_mtime_ns,
+        "layout": 2,
+    }  # layout: of our own making, to be raised with a change
+
 
 def _saved_stamp(folder: Path) -> dict | None:
-    try: return _read_json(folder/"source.json")
-    except ValueError: return None
+    try:
+        return _read_json(folder / "source.json")
+    except ValueError:
+        return None
 
 # %% ../../nbs/01_transformers/05_model.ipynb #34848030
 def _fetch_repository(name: str) -> Path:
     "The folder of a hub repository's snapshot, fetched if need be. Raises `FetchError`."
     from huggingface_hub import snapshot_download
-    wanted = ["config.json", "generation_config.json", "tokenizer*.json", "special_tokens_map.json", "chat_template.jinja", "model*.safetensors", "model.safetensors.index.json"]
-    try: return Path(snapshot_download(name, allow_patterns=wanted))
-    except Exception as e:  # the hub's client raises its own errors, those of its network library, and OSError
-        raise FetchError(f"there is no folder {name}, and the repository {name} couldn't be fetched from the Hugging Face hub "
-                         f"({type(e).__name__}: {str(e).splitlines()[0]}). Is the name right, and is there a network?") from None
+
+    wanted = [
+        "config.json",
+        "generation_config.json",
+        "tokenizer*.json",
+        "special_tokens_map.json",
+        "chat_template.jinja",
+        "model*.safetensors",
+        "model.safetensors.index.json",
+    ]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except (
+        Exception
+    ) as e:  # the hub's client raises its own errors, those of its network library, and OSError
+        raise FetchError(
+            f"there is no folder {name}, and the repository {name} couldn't be fetched from the Hugging Face hub "
+            f"({type(e).__name__}: {str(e).splitlines()[0]}). Is the name right, and is there a network?"
+        ) from None

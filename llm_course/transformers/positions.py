@@ -15,61 +15,87 @@ from torch import Tensor
 
 # %% ../../nbs/01_transformers/03_positions.ipynb #4e3fc3e1
 def sinusoidal(
-    t: int,   # positions 0 … t − 1
-    dim: int, # channels; an even number
-    base: float = 10_000.0, # the slowest wave takes about base · 2π tokens
-) -> Float[Tensor, "{t} {dim}"]: # to be added to the embeddings
+    t: int,  # positions 0 … t − 1
+    dim: int,  # channels; an even number
+    base: float = 10_000.0,  # the slowest wave takes about base · 2π tokens
+) -> Float[Tensor, "{t} {dim}"]:  # to be added to the embeddings
     "A vector of sines and cosines for each position (Vaswani et al. 2017). Raises `ValueError` for an odd `dim`."
     angles = torch.arange(t)[:, None] * rope_frequencies(dim, base)
     return torch.stack((angles.sin(), angles.cos()), -1).flatten(1)
 
 # %% ../../nbs/01_transformers/03_positions.ipynb #b2d4d068
 def rope_frequencies(
-    head_dim: int,          # size of a head; an even number
-    base: float = 10_000.0, # the higher, the slower the slowest pair turns
-    scaling: Mapping | None = None, # as `rope_scaling` or `rope_parameters` in a checkpoint's config.json
-) -> Float[Tensor, "{head_dim}//2"]: # radians per token of each pair of channels, fastest first
+    head_dim: int,  # size of a head; an even number
+    base: float = 10_000.0,  # the higher, the slower the slowest pair turns
+    scaling: Mapping
+    | None = None,  # as `rope_scaling` or `rope_parameters` in a checkpoint's config.json
+) -> Float[Tensor, "{head_dim}//2"]:  # radians per token of each pair of channels, fastest first
     "How fast RoPE turns each pair of channels (Su et al. 2021). Raises `ValueError` for an odd `head_dim` and for scaling it doesn't know."
-    if head_dim % 2 or head_dim < 2: raise ValueError(f"channels turn in pairs, so their number must be even and above 0; got {head_dim}")
+    if head_dim % 2 or head_dim < 2:
+        raise ValueError(
+            f"channels turn in pairs, so their number must be even and above 0; got {head_dim}"
+        )
     frequencies = 1.0 / base ** (torch.arange(0, head_dim, 2).float() / head_dim)
     kind = _scaling_kind(scaling)
-    if kind == "default": return frequencies
+    if kind == "default":
+        return frequencies
     slowed = frequencies / scaling["factor"]
-    if kind == "linear": return slowed
-    turns = scaling["original_max_position_embeddings"] * frequencies / (2 * math.pi)  # full turns in the trained length
+    if kind == "linear":
+        return slowed
+    turns = (
+        scaling["original_max_position_embeddings"] * frequencies / (2 * math.pi)
+    )  # full turns in the trained length
     if kind == "llama3":
         low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
         keep = ((turns - low) / (high - low)).clamp(0, 1)  # 1: turns often, left alone; 0: slowed
-    else: keep = _yarn_keep(head_dim, base, scaling)
+    else:
+        keep = _yarn_keep(head_dim, base, scaling)
     return torch.lerp(slowed, frequencies, keep)
 
 # %% ../../nbs/01_transformers/03_positions.ipynb #60282b4e
-_SCALING = {"default": (), "linear": ("factor",), "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
-            "yarn": ("factor", "original_max_position_embeddings")} # the numbers that each kind must come with
+_SCALING = {
+    "default": (),
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
+    "yarn": ("factor", "original_max_position_embeddings"),
+}  # the numbers that each kind must come with
+
 
 def _scaling_kind(scaling: Mapping | None) -> str:
     kind = (scaling or {}).get("rope_type") or (scaling or {}).get("type") or "default"
-    if kind not in _SCALING: raise ValueError(f"unknown RoPE scaling {kind!r}; this library knows {', '.join(_SCALING)}")
+    if kind not in _SCALING:
+        raise ValueError(f"unknown RoPE scaling {kind!r}; this library knows {', '.join(_SCALING)}")
     if missing := [key for key in _SCALING[kind] if scaling.get(key) is None]:
         raise ValueError(f"RoPE scaling {kind!r} needs {', '.join(missing)}; got {dict(scaling)}")
     return kind
 
+
 def _yarn_keep(head_dim: int, base: float, scaling: Mapping) -> Tensor:
     "The share of its own frequency that each pair keeps: a ramp over pairs, between two numbers of turns in the trained length."
-    def pair_with(turns): return head_dim * math.log(scaling["original_max_position_embeddings"] / (turns * 2 * math.pi)) / (2 * math.log(base))
+
+    def pair_with(turns):
+        return (
+            head_dim
+            * math.log(scaling["original_max_position_embeddings"] / (turns * 2 * math.pi))
+            / (2 * math.log(base))
+        )
+
     low, high = pair_with(scaling.get("beta_fast") or 32), pair_with(scaling.get("beta_slow") or 1)
-    if scaling.get("truncate", True): low, high = math.floor(low), math.ceil(high)
+    if scaling.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
     low, high = max(low, 0), min(high, head_dim - 1)
     return 1 - ((torch.arange(head_dim // 2) - low) / max(high - low, 0.001)).clamp(0, 1)
 
 # %% ../../nbs/01_transformers/03_positions.ipynb #059764ba
 def rope_cos_sin(
-    positions: Int[Tensor, "*b t"],     # of the tokens in their text, from 0
-    frequencies: Float[Tensor, "half"], # `rope_frequencies`, on the device of `positions`
-    amplitude: float = 1.0,             # `rope_amplitude`
-) -> tuple[Float[Tensor, "*b t d"], Float[Tensor, "*b t d"]]: # float32; d = 2 · half
+    positions: Int[Tensor, "*b t"],  # of the tokens in their text, from 0
+    frequencies: Float[Tensor, "half"],  # `rope_frequencies`, on the device of `positions`
+    amplitude: float = 1.0,  # `rope_amplitude`
+) -> tuple[Float[Tensor, "*b t d"], Float[Tensor, "*b t d"]]:  # float32; d = 2 · half
     "The cosines and the signed sines for `apply_rope`: made once, used by all layers. Raises `ValueError` for positions below 0."
-    if positions.device.type == "cpu" and (positions < 0).any():  # on a GPU, looking would make it wait
+    if (
+        positions.device.type == "cpu" and (positions < 0).any()
+    ):  # on a GPU, looking would make it wait
         raise ValueError(f"positions count from 0, got {positions.min().item()}")
     angles = positions[..., None] * frequencies
     cos, sin = angles.cos() * amplitude, angles.sin() * amplitude
@@ -77,32 +103,44 @@ def rope_cos_sin(
 
 # %% ../../nbs/01_transformers/03_positions.ipynb #506bf4c6
 def apply_rope(
-    x: Float[Tensor, "b h t d"], # queries or keys
-    cos: Float[Tensor, "*p t d"], # from `rope_cos_sin`; with or without a batch
-    sin: Float[Tensor, "*p t d"], # from `rope_cos_sin`: minus in its first half
-) -> Float[Tensor, "b h t d"]: # in the type of `x`
+    x: Float[Tensor, "b h t d"],  # queries or keys
+    cos: Float[Tensor, "*p t d"],  # from `rope_cos_sin`; with or without a batch
+    sin: Float[Tensor, "*p t d"],  # from `rope_cos_sin`: minus in its first half
+) -> Float[Tensor, "b h t d"]:  # in the type of `x`
     "Queries or keys with channels i and i + d/2 turned together by the angle of their position; float32 inside (Su et al. 2021)."
     if cos.shape[-2:] != x.shape[-2:]:
-        raise ValueError(f"cos and sin for {cos.shape[-2]} tokens of size {cos.shape[-1]} don't fit {x.shape[-2]} tokens of size {x.shape[-1]}")
+        raise ValueError(
+            f"cos and sin for {cos.shape[-2]} tokens of size {cos.shape[-1]} don't fit {x.shape[-2]} tokens of size {x.shape[-1]}"
+        )
     y, cos, sin = x.float(), cos.unsqueeze(-3), sin.unsqueeze(-3)  # all heads turn alike
     return torch.addcmul(y * cos, y.roll(y.shape[-1] // 2, -1), sin).to(x.dtype)
 
 # %% ../../nbs/01_transformers/03_positions.ipynb #f6f9a8be
 def interleaved_to_half(
-    weight: Float[Tensor, "rows *c"], # of the query or key matrix (or its bias), made for RoPE on channels 2i and 2i + 1
-    n_heads: int,                     # heads in `weight`
-) -> Float[Tensor, "rows *c"]: # the same rows, in the order for RoPE on channels i and i + d/2, as in `apply_rope`
+    weight: Float[
+        Tensor, "rows *c"
+    ],  # of the query or key matrix (or its bias), made for RoPE on channels 2i and 2i + 1
+    n_heads: int,  # heads in `weight`
+) -> Float[
+    Tensor, "rows *c"
+]:  # the same rows, in the order for RoPE on channels i and i + d/2, as in `apply_rope`
     "A query or key matrix moved from the order of GGUF and Meta's Llama files to that of `apply_rope`."
-    if weight.shape[0] % (2 * n_heads): raise ValueError(f"{weight.shape[0]} rows aren't {n_heads} heads of an even size")
+    if weight.shape[0] % (2 * n_heads):
+        raise ValueError(f"{weight.shape[0]} rows aren't {n_heads} heads of an even size")
     return weight.unflatten(0, (n_heads, -1, 2)).transpose(1, 2).reshape(weight.shape)
 
 # %% ../../nbs/01_transformers/03_positions.ipynb #a8ce622c
 def rope_amplitude(
-    scaling: Mapping | None = None, # as for `rope_frequencies`
-) -> float: # what to multiply cos and sin by; 1 but for YaRN
+    scaling: Mapping | None = None,  # as for `rope_frequencies`
+) -> float:  # what to multiply cos and sin by; 1 but for YaRN
     "The amplitude for `rope_cos_sin`: YaRN sharpens attention a little as texts get longer (Peng et al. 2023)."
-    if _scaling_kind(scaling) != "yarn": return 1.0
-    if scaling.get("attention_factor") is not None: return scaling["attention_factor"]
-    def grown(weight): return 0.1 * weight * math.log(scaling["factor"]) + 1.0 if scaling["factor"] > 1 else 1.0
+    if _scaling_kind(scaling) != "yarn":
+        return 1.0
+    if scaling.get("attention_factor") is not None:
+        return scaling["attention_factor"]
+
+    def grown(weight):
+        return 0.1 * weight * math.log(scaling["factor"]) + 1.0 if scaling["factor"] > 1 else 1.0
+
     m, m_all = scaling.get("mscale"), scaling.get("mscale_all_dim")
     return grown(m) / grown(m_all) if m and m_all else grown(1.0)

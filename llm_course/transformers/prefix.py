@@ -17,36 +17,46 @@ from .model import LanguageModel, generate, stream_text
 
 # %% ../../nbs/01_transformers/08_prefix.ipynb #5ae63237
 def chain_hash(
-    parent: bytes,         # the name of the block before; for the first one, the salt
-    tokens: Sequence[int], # in this block
-) -> bytes: # the name of this block
+    parent: bytes,  # the name of the block before; for the first one, the salt
+    tokens: Sequence[int],  # in this block
+) -> bytes:  # the name of this block
     "SHA-256 of the parent's name and the tokens: a name for everything up to the end of the block."
     # the length marks where the parent ends and the tokens begin
-    return hashlib.sha256(len(parent).to_bytes(4, "little") + parent + array("q", tokens).tobytes()).digest()
+    return hashlib.sha256(
+        len(parent).to_bytes(4, "little") + parent + array("q", tokens).tobytes()
+    ).digest()
 
 # %% ../../nbs/01_transformers/08_prefix.ipynb #5e1bcc66
 @dataclass
 class _Node:
     "A block in the cache, with what proves that it is the right one."
+
     tokens: tuple[int, ...]
-    parent: bytes       # the name before it
-    block: int          # in the pool
-    children: int = 0   # nodes that continue it
-    used: int = 0       # when it was last matched or inserted
+    parent: bytes  # the name before it
+    block: int  # in the pool
+    children: int = 0  # nodes that continue it
+    used: int = 0  # when it was last matched or inserted
+
 
 class PrefixCache:
     "The computed blocks of a `KVPool`, found again by the tokens that they hold (Kwon et al. 2023; Zheng et al. 2024). One for each pool; all requests share it."
-    def __init__(self, pool: KVPool, *, hash: Callable[[bytes, Sequence[int]], bytes] = chain_hash): # hash: makes the names
+
+    def __init__(
+        self, pool: KVPool, *, hash: Callable[[bytes, Sequence[int]], bytes] = chain_hash
+    ):  # hash: makes the names
         self.pool, self._hash, self._nodes, self._clock = pool, hash, {}, 0
         pool.blocks.reclaim = self.evict  # a pool that runs out asks us first
 
-    def __len__(self) -> int: return len(self._nodes) # blocks held
+    def __len__(self) -> int:
+        return len(self._nodes)  # blocks held
 
-    def _walk(self, ids: Sequence[int], salt: str) -> Iterator[tuple[bytes, bytes, tuple[int, ...]]]:
+    def _walk(
+        self, ids: Sequence[int], salt: str
+    ) -> Iterator[tuple[bytes, bytes, tuple[int, ...]]]:
         "The name, the parent's name and the tokens of each full block of `ids`."
         parent, size = salt.encode(), self.pool.block_size
         for i in range(0, len(ids) - size + 1, size):
-            tokens = tuple(ids[i:i + size])
+            tokens = tuple(ids[i : i + size])
             yield (name := self._hash(parent, tokens)), parent, tokens
             parent = name
 
@@ -55,59 +65,93 @@ class PrefixCache:
         blocks, self._clock = [], self._clock + 1
         for name, parent, tokens in self._walk(ids, salt):
             node = self._nodes.get(name)
-            if node is None or node.tokens != tokens or node.parent != parent: break  # unknown, or two texts with one name
+            if node is None or node.tokens != tokens or node.parent != parent:
+                break  # unknown, or two texts with one name
             node.used = self._clock
             blocks.append(node.block)
         return blocks
 
     def insert(self, ids: Sequence[int], blocks: Sequence[int], salt: str = ""):
         "Remember the blocks that hold `ids`; a last block that isn't full is left out. Raises `ValueError` if there are fewer blocks than full ones in `ids`."
-        if len(blocks) < (full := len(ids) // self.pool.block_size): raise ValueError(f"{len(ids)} tokens fill {full} blocks of {self.pool.block_size}, got {len(blocks)}")
+        if len(blocks) < (full := len(ids) // self.pool.block_size):
+            raise ValueError(
+                f"{len(ids)} tokens fill {full} blocks of {self.pool.block_size}, got {len(blocks)}"
+            )
         self._clock += 1
         for (name, parent, tokens), block in zip(self._walk(ids, salt), blocks):
             node = self._nodes.get(name)
             if node is None:
                 self.pool.blocks.incref([block])
                 node = self._nodes[name] = _Node(tokens, parent, block)
-                if parent in self._nodes: self._nodes[parent].children += 1
-            elif node.tokens != tokens or node.parent != parent: return  # the name is taken by another text
+                if parent in self._nodes:
+                    self._nodes[parent].children += 1
+            elif node.tokens != tokens or node.parent != parent:
+                return  # the name is taken by another text
             node.used = self._clock
 
-    def evict(self, n: int = 1) -> int: # how many were freed: fewer than `n` if the others are in use
+    def evict(
+        self, n: int = 1
+    ) -> int:  # how many were freed: fewer than `n` if the others are in use
         "Free the `n` blocks that nobody uses and that were longest unused, the ends of texts first."
         free = lambda node: not node.children and self.pool.blocks.refs[node.block] == 1
         heap = [(node.used, name) for name, node in self._nodes.items() if free(node)]
         heapq.heapify(heap)
         for done in range(n):
-            if not heap: return done
+            if not heap:
+                return done
             node = self._nodes.pop(heapq.heappop(heap)[1])
             self.pool.blocks.decref([node.block])
             if (up := self._nodes.get(node.parent)) is not None:
                 up.children -= 1
-                if free(up): heapq.heappush(heap, (up.used, node.parent))
+                if free(up):
+                    heapq.heappush(heap, (up.used, node.parent))
         return n
 
 # %% ../../nbs/01_transformers/08_prefix.ipynb #2e1cb86c
 class ChatSession:
     "A conversation with a `LanguageModel` that reads only what no session of the same `PrefixCache` has read before."
-    def __init__(self, lm: LanguageModel, prefix: PrefixCache, messages: Sequence[Mapping] = (), *, # messages: a system prompt, say
-                 salt: str = ""): # sessions with different salts share nothing
-        self.lm, self.prefix, self.messages, self.salt = lm, prefix, list(messages), salt
-        self.reused = self.read = 0 # tokens of the last prompt that came from the cache; that were computed
 
-    def send(self, text: str, max_new_tokens: int = 256, **options) -> Iterator[str]: # options: see `generate`
+    def __init__(
+        self,
+        lm: LanguageModel,
+        prefix: PrefixCache,
+        messages: Sequence[Mapping] = (),
+        *,  # messages: a system prompt, say
+        salt: str = "",
+    ):  # sessions with different salts share nothing
+        self.lm, self.prefix, self.messages, self.salt = lm, prefix, list(messages), salt
+        self.reused = self.read = (
+            0  # tokens of the last prompt that came from the cache; that were computed
+        )
+
+    def send(
+        self, text: str, max_new_tokens: int = 256, **options
+    ) -> Iterator[str]:  # options: see `generate`
         "The answer to the user's `text`, in pieces, as they come. Raises `PoolExhausted` if the chat is longer than the pool."
         chat = [*self.messages, {"role": "user", "content": text}]
         ids, cache = self.lm.encode(chat), PagedKVCache(self.prefix.pool)
         known = self.prefix.match(ids[:-1], self.salt)
         cache.adopt(0, known, len(known) * self.prefix.pool.block_size)
-        self.reused = int(cache.lengths[0]); self.read = len(ids) - self.reused
+        self.reused = int(cache.lengths[0])
+        self.read = len(ids) - self.reused
         new, pieces = [], []
+
         def keep(tokens):
-            for i in tokens: new.append(i); yield i
+            for i in tokens:
+                new.append(i)
+                yield i
+
         try:
-            tokens = generate(self.lm.model, ids, max_new_tokens, cache=cache, **{"stop_ids": self.lm.tokenizer.stop_ids} | options)
-            for piece in stream_text(self.lm.tokenizer, keep(tokens)): pieces.append(piece); yield piece
+            tokens = generate(
+                self.lm.model,
+                ids,
+                max_new_tokens,
+                cache=cache,
+                **{"stop_ids": self.lm.tokenizer.stop_ids} | options,
+            )
+            for piece in stream_text(self.lm.tokenizer, keep(tokens)):
+                pieces.append(piece)
+                yield piece
             self.messages = [*chat, {"role": "assistant", "content": "".join(pieces)}]
         finally:  # also when the reader stops half-way: what was computed is kept
             held = int(cache.lengths[0])  # the last new token may not have been read

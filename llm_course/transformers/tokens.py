@@ -18,68 +18,92 @@ from ..core import atomic_write
 # %% ../../nbs/01_transformers/01_tokens.ipynb #177962ec
 _WORDS = re.compile(r"'(?:[sdmt]|ll|ve|re)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
 
+
 def pretokenize(
-    text: str, # any text
-) -> list[str]: # pieces whose concatenation is `text`
+    text: str,  # any text
+) -> list[str]:  # pieces whose concatenation is `text`
     "`text` cut into words, numbers, punctuation and runs of spaces, after GPT-2 (Radford et al. 2019); no token will cross a cut."
     return _WORDS.findall(text)
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #143b1076
 _printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-BYTE_ORDER = bytes(_printable + [b for b in range(256) if b not in _printable]) # id -> byte, as in GPT-2
+BYTE_ORDER = bytes(
+    _printable + [b for b in range(256) if b not in _printable]
+)  # id -> byte, as in GPT-2
+
 
 def _merge(ids: Sequence[int], pair: tuple[int, int], new: int) -> list[int]:
     "`ids` with each `pair`, from the left, replaced by `new`."
     out, i = [], 0
     while i < len(ids):
-        if i + 1 < len(ids) and (ids[i], ids[i + 1]) == pair: out.append(new); i += 2
-        else: out.append(ids[i]); i += 1
+        if i + 1 < len(ids) and (ids[i], ids[i + 1]) == pair:
+            out.append(new)
+            i += 2
+        else:
+            out.append(ids[i])
+            i += 1
     return out
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #d866bb8b
 def train_merges(
-    text: str,        # what to learn from
-    n_merges: int,    # how many pairs to merge at the most; fewer if the text runs out of pairs
-) -> dict[tuple[int, int], int]: # pair of ids -> new id, in the order learnt
+    text: str,  # what to learn from
+    n_merges: int,  # how many pairs to merge at the most; fewer if the text runs out of pairs
+) -> dict[tuple[int, int], int]:  # pair of ids -> new id, in the order learnt
     "The merges of byte-pair encoding (Sennrich et al. 2016) on `text`. Ties: the smaller left id, then the smaller right id."
     byte_id = {b: i for i, b in enumerate(BYTE_ORDER)}
     freq = Counter(pretokenize(text))
     words = {w: [byte_id[b] for b in w.encode()] for w in freq}
     counts, where = Counter(), defaultdict(set)
     for w, ids in words.items():
-        for pair in zip(ids, ids[1:]): counts[pair] += freq[w]; where[pair].add(w)
+        for pair in zip(ids, ids[1:]):
+            counts[pair] += freq[w]
+            where[pair].add(w)
     heap = [(-n, pair) for pair, n in counts.items()]
     heapq.heapify(heap)
     merges = {}
     while heap and len(merges) < n_merges:
         n, pair = heapq.heappop(heap)
         if -n != counts[pair]:
-            if counts[pair] > 0: heapq.heappush(heap, (-counts[pair], pair))  # stale: back with its true count
+            if counts[pair] > 0:
+                heapq.heappush(heap, (-counts[pair], pair))  # stale: back with its true count
             continue
         new = merges[pair] = 256 + len(merges)
         for w in where.pop(pair):
             old, words[w] = words[w], _merge(words[w], pair, new)
-            for p in zip(old, old[1:]): counts[p] -= freq[w]
+            for p in zip(old, old[1:]):
+                counts[p] -= freq[w]
             for p in zip(words[w], words[w][1:]):
-                counts[p] += freq[w]; where[p].add(w)
-                if new in p: heapq.heappush(heap, (-counts[p], p))
+                counts[p] += freq[w]
+                where[p].add(w)
+                if new in p:
+                    heapq.heappush(heap, (-counts[p], p))
     return merges
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #793244a3
 class BPE:
     "A byte-level byte-pair encoder: ids below 256 are bytes in the order `BYTE_ORDER`, the others are merges."
-    def __init__(self, merges: Mapping[tuple[int, int], int]): # pair of ids -> new id, as `train_merges` returns them
+
+    def __init__(
+        self, merges: Mapping[tuple[int, int], int]
+    ):  # pair of ids -> new id, as `train_merges` returns them
         self.merges, self.vocab, self._words = dict(merges), [bytes([b]) for b in BYTE_ORDER], {}
         for (a, b), new in self.merges.items():
-            if new != len(self.vocab) or not (a < new and b < new): raise ValueError(f"merge {a}, {b} -> {new} doesn't follow on {len(self.vocab)} tokens; keep the order learnt")
+            if new != len(self.vocab) or not (a < new and b < new):
+                raise ValueError(
+                    f"merge {a}, {b} -> {new} doesn't follow on {len(self.vocab)} tokens; keep the order learnt"
+                )
             self.vocab.append(self.vocab[a] + self.vocab[b])
         self._byte_id = {b: i for i, b in enumerate(BYTE_ORDER)}
 
     @classmethod
-    def train(cls, text: str, vocab_size: int) -> "BPE": # vocab_size counts the 256 bytes
+    def train(cls, text: str, vocab_size: int) -> "BPE":  # vocab_size counts the 256 bytes
         "A `BPE` learnt from `text`. Raises `ValueError` if `vocab_size` is below 256 or the text is empty."
-        if vocab_size < 256: raise ValueError(f"vocab_size counts the 256 bytes, so it is at least 256; got {vocab_size}")
-        if not text: raise ValueError("there is nothing to learn from: the text is empty")
+        if vocab_size < 256:
+            raise ValueError(
+                f"vocab_size counts the 256 bytes, so it is at least 256; got {vocab_size}"
+            )
+        if not text:
+            raise ValueError("there is nothing to learn from: the text is empty")
         return cls(train_merges(text, vocab_size - 256))
 
     def _encode_word(self, word: str) -> list[int]:
@@ -93,52 +117,95 @@ class BPE:
         "The ids of `text`. Raises `ValueError` for a string that UTF-8 can't write (a lone surrogate)."
         _check_text(text)
         for w in (words := pretokenize(text)):
-            if w not in self._words: self._words[w] = self._encode_word(w)
+            if w not in self._words:
+                self._words[w] = self._encode_word(w)
         return [i for w in words for i in self._words[w]]
 
-    def decode(self, ids: Iterable[int], errors: str = "replace") -> str: # errors: as in bytes.decode
+    def decode(
+        self, ids: Iterable[int], errors: str = "replace"
+    ) -> str:  # errors: as in bytes.decode
         "The text of `ids`; bytes that are no UTF-8 become U+FFFD, or raise with errors='strict'. Raises `ValueError` for an id outside the vocabulary."
         _check_ids(ids := list(ids), len(self.vocab))
-        try: return b"".join(self.vocab[i] for i in ids).decode(errors=errors)
-        except UnicodeDecodeError as e: raise ValueError(f"the ids don't spell valid UTF-8 (byte {e.start}: {e.reason}); a character may be cut in two") from None
+        try:
+            return b"".join(self.vocab[i] for i in ids).decode(errors=errors)
+        except UnicodeDecodeError as e:
+            raise ValueError(
+                f"the ids don't spell valid UTF-8 (byte {e.start}: {e.reason}); a character may be cut in two"
+            ) from None
+
 
 def _check_text(text: str):
-    if not isinstance(text, str): raise ValueError(f"the text must be a str, got {type(text).__name__}; decode bytes first")
-    try: text.encode()
-    except UnicodeEncodeError as e: raise ValueError(f"character {e.start} of the text is half of a surrogate pair, which UTF-8 can't write; remove or replace it") from None
+    if not isinstance(text, str):
+        raise ValueError(f"the text must be a str, got {type(text).__name__}; decode bytes first")
+    try:
+        text.encode()
+    except UnicodeEncodeError as e:
+        raise ValueError(
+            f"character {e.start} of the text is half of a surrogate pair, which UTF-8 can't write; remove or replace it"
+        ) from None
+
 
 def _check_ids(ids: list[int], size: int):
     for i in ids:
-        if not (isinstance(i, int) and 0 <= i < size): raise ValueError(f"token id {i!r} is outside the vocabulary of {size} (0 to {size - 1})")
+        if not (isinstance(i, int) and 0 <= i < size):
+            raise ValueError(
+                f"token id {i!r} is outside the vocabulary of {size} (0 to {size - 1})"
+            )
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #6dc0191b
 def _smollm_cuts():
     from tokenizers import pre_tokenizers as pt
-    return pt.Sequence([pt.Digits(individual_digits=True), pt.ByteLevel(add_prefix_space=False, use_regex=True)])
+
+    return pt.Sequence(
+        [pt.Digits(individual_digits=True), pt.ByteLevel(add_prefix_space=False, use_regex=True)]
+    )
+
 
 def read_gguf(path: Path | str):
     "An open `gguf.GGUFReader`. Raises `ValueError` if the file is missing, truncated, or no GGUF."
     from gguf import GGUFReader
-    if not Path(path).is_file(): raise ValueError(f"there is no file {path}")
-    try: return GGUFReader(path)
+
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {path}")
+    try:
+        return GGUFReader(path)
     except Exception as e:  # the reader raises whatever the broken bytes lead it to
-        raise ValueError(f"{path} is not a GGUF file, or it is damaged or cut short ({type(e).__name__}: {e}); fetch it again") from None
+        raise ValueError(
+            f"{path} is not a GGUF file, or it is damaged or cut short ({type(e).__name__}: {e}); fetch it again"
+        ) from None
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #89b705af
 def _backend_from_gguf(reader) -> tuple:
     "A `tokenizers.Tokenizer` and its special tokens by role, from the fields of a GGUF file."
     from tokenizers import AddedToken, decoders, models
     from tokenizers import Tokenizer as Backend
+
     get = lambda name: (f := reader.fields.get(f"tokenizer.{name}")) and f.contents()
     kind, cuts = get("ggml.model"), get("ggml.pre")
     if (kind, cuts) != ("gpt2", "smollm"):
-        raise ValueError(f"the file's tokenizer is {kind!r} with the cuts {cuts!r}; this course reads 'gpt2' with 'smollm'. Load the model's Hugging Face folder instead")
+        raise ValueError(
+            f"the file's tokenizer is {kind!r} with the cuts {cuts!r}; this course reads 'gpt2' with 'smollm'. Load the model's Hugging Face folder instead"
+        )
     tokens, types = get("ggml.tokens"), get("ggml.token_type")
-    backend = Backend(models.BPE({t: i for i, t in enumerate(tokens)}, [tuple(m.split(" ")) for m in get("ggml.merges")]))
+    backend = Backend(
+        models.BPE(
+            {t: i for i, t in enumerate(tokens)}, [tuple(m.split(" ")) for m in get("ggml.merges")]
+        )
+    )
     backend.pre_tokenizer, backend.decoder = _smollm_cuts(), decoders.ByteLevel()
-    backend.add_special_tokens([AddedToken(t, special=True, normalized=False) for t, kind in zip(tokens, types) if kind == 3])  # 3: control
+    backend.add_special_tokens(
+        [
+            AddedToken(t, special=True, normalized=False)
+            for t, kind in zip(tokens, types)
+            if kind == 3
+        ]
+    )  # 3: control
     roles = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
-    special = {role: tokens[i] for role, name in roles.items() if (i := get(f"ggml.{name}_token_id")) is not None}
+    special = {
+        role: tokens[i]
+        for role, name in roles.items()
+        if (i := get(f"ggml.{name}_token_id")) is not None
+    }
     return backend, special, get("chat_template")
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #be447baf
@@ -151,55 +218,106 @@ def _template_environment():
 
     class Generation(ext.Extension):
         "Lets `{% generation %}`, with which some templates mark the assistant's words for training, pass."
+
         tags = {"generation"}
+
         def parse(self, parser):
             line = next(parser.stream).lineno
-            return nodes.Scope(parser.parse_statements(["name:endgeneration"], drop_needle=True), lineno=line)
+            return nodes.Scope(
+                parser.parse_statements(["name:endgeneration"], drop_needle=True), lineno=line
+            )
 
-    def raise_exception(message): raise TemplateError(message)
+    def raise_exception(message):
+        raise TemplateError(message)
+
     def tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
-        return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, ext.loopcontrols])
+        return json.dumps(
+            x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+        )
+
+    env = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, ext.loopcontrols]
+    )
     env.filters["tojson"] = tojson
-    env.globals.update(raise_exception=raise_exception, strftime_now=lambda f: datetime.datetime.now().strftime(f))
+    env.globals.update(
+        raise_exception=raise_exception, strftime_now=lambda f: datetime.datetime.now().strftime(f)
+    )
     return env
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #e295901a
 def _read_json(path: Path) -> dict:
-    if not path.is_file(): return {}
-    try: return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e: raise ValueError(f"{path} is not valid JSON ({e}); fetch it again") from None
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise ValueError(f"{path} is not valid JSON ({e}); fetch it again") from None
+
 
 def _backend_from_folder(folder: Path) -> tuple:
     "A `tokenizers.Tokenizer`, its special tokens by role, its chat template and the ids that end an answer, from a Hugging Face folder."
     from tokenizers import Tokenizer as Backend
-    if not (folder/"tokenizer.json").is_file(): raise ValueError(f"{folder} has no tokenizer.json; save the tokenizer with transformers' save_pretrained, which writes it")
-    try: backend = Backend.from_file(str(folder/"tokenizer.json"))
-    except Exception as e: raise ValueError(f"{folder/'tokenizer.json'} is damaged ({e}); fetch it again") from None
-    backend.no_padding(); backend.no_truncation()
-    config, generation = _read_json(folder/"tokenizer_config.json"), _read_json(folder/"generation_config.json")
+
+    if not (folder / "tokenizer.json").is_file():
+        raise ValueError(
+            f"{folder} has no tokenizer.json; save the tokenizer with transformers' save_pretrained, which writes it"
+        )
+    try:
+        backend = Backend.from_file(str(folder / "tokenizer.json"))
+    except Exception as e:
+        raise ValueError(f"{folder / 'tokenizer.json'} is damaged ({e}); fetch it again") from None
+    backend.no_padding()
+    backend.no_truncation()
+    config, generation = (
+        _read_json(folder / "tokenizer_config.json"),
+        _read_json(folder / "generation_config.json"),
+    )
     text = lambda t: t["content"] if isinstance(t, dict) else t
-    special = {k: text(v) for k, v in {**_read_json(folder/"special_tokens_map.json"), **config}.items() if k.endswith("_token") and isinstance(v, (str, dict))}
+    special = {
+        k: text(v)
+        for k, v in {**_read_json(folder / "special_tokens_map.json"), **config}.items()
+        if k.endswith("_token") and isinstance(v, (str, dict))
+    }
     template = config.get("chat_template")
-    if isinstance(template, list): template = next((t["template"] for t in template if t["name"] == "default"), None)
-    if (own := folder/"chat_template.jinja").is_file(): template = own.read_text(encoding="utf-8")
+    if isinstance(template, list):
+        template = next((t["template"] for t in template if t["name"] == "default"), None)
+    if (own := folder / "chat_template.jinja").is_file():
+        template = own.read_text(encoding="utf-8")
     eos = generation.get("eos_token_id") or []
     return backend, special, template, eos if isinstance(eos, list) else [eos]
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #53008029
-_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>") # how known models end an answer
+_ENDS = (
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "</s>",
+)  # how known models end an answer
+
 
 class Tokenizer:
     "A model's own tokenizer and chat template; made by `Tokenizer.from_gguf` or `Tokenizer.from_folder`."
-    def __init__(self, backend, special_tokens: Mapping[str, str], chat_template: str | None = None, eos_ids: Iterable[int] = ()):
-        self.backend, self.special_tokens, self.chat_template = backend, dict(special_tokens), chat_template
+
+    def __init__(
+        self,
+        backend,
+        special_tokens: Mapping[str, str],
+        chat_template: str | None = None,
+        eos_ids: Iterable[int] = (),
+    ):
+        self.backend, self.special_tokens, self.chat_template = (
+            backend,
+            dict(special_tokens),
+            chat_template,
+        )
         self.vocab_size = backend.get_vocab_size()
         self.eos_id = backend.token_to_id(self.special_tokens.get("eos_token") or "")
         ends = {self.eos_id, *eos_ids, *(backend.token_to_id(t) for t in _ENDS)}
-        self.stop_ids = frozenset(ends - {None}) # the tokens that end an answer
+        self.stop_ids = frozenset(ends - {None})  # the tokens that end an answer
 
     @classmethod
-    def from_gguf(cls, path) -> "Tokenizer": # path, or an open gguf.GGUFReader
+    def from_gguf(cls, path) -> "Tokenizer":  # path, or an open gguf.GGUFReader
         "The tokenizer inside a GGUF file. Raises `ValueError` for a damaged file or a kind of tokenizer that we don't read."
         return cls(*_backend_from_gguf(path if hasattr(path, "fields") else read_gguf(path)))
 
@@ -210,10 +328,17 @@ class Tokenizer:
 
     def save(self, folder: Path | str):
         "Writes tokenizer.json and tokenizer_config.json into `folder`, as transformers reads them."
-        config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **self.special_tokens}
-        if self.chat_template: config["chat_template"] = self.chat_template
-        with atomic_write(Path(folder)/"tokenizer.json") as t: self.backend.save(str(t))
-        with atomic_write(Path(folder)/"tokenizer_config.json") as t: t.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
+        config = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": False,
+            **self.special_tokens,
+        }
+        if self.chat_template:
+            config["chat_template"] = self.chat_template
+        with atomic_write(Path(folder) / "tokenizer.json") as t:
+            self.backend.save(str(t))
+        with atomic_write(Path(folder) / "tokenizer_config.json") as t:
+            t.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
 
     def encode(self, text: str) -> list[int]:
         "The ids of `text`; the names of special tokens in it become special tokens. Raises `ValueError` for what is no valid Unicode text."
@@ -225,13 +350,31 @@ class Tokenizer:
         _check_ids(ids := [int(i) for i in ids], self.vocab_size)
         return self.backend.decode(ids, skip_special_tokens=skip_special)
 
-    def apply_chat_template(self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True, **variables) -> str:
+    def apply_chat_template(
+        self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True, **variables
+    ) -> str:
         "The messages as one text, ready to encode; with `add_generation_prompt`, up to where the model's answer begins. Raises `ValueError`."
         from jinja2.exceptions import TemplateError
-        if not self.chat_template: raise ValueError("this model has no chat template: write the prompt as plain text")
-        if not messages: raise ValueError("there is no message; give a list such as [{'role': 'user', 'content': 'Hello'}]")
+
+        if not self.chat_template:
+            raise ValueError("this model has no chat template: write the prompt as plain text")
+        if not messages:
+            raise ValueError(
+                "there is no message; give a list such as [{'role': 'user', 'content': 'Hello'}]"
+            )
         for m in messages:
-            if not isinstance(m, Mapping) or "role" not in m or "content" not in m: raise ValueError(f"a message has a role and a content, got {m!r}")
-        try: return _template_environment().from_string(self.chat_template).render(
-            messages=list(messages), add_generation_prompt=add_generation_prompt, **self.special_tokens, **variables)
-        except TemplateError as e: raise ValueError(f"the model's chat template refuses these messages: {e}") from None
+            if not isinstance(m, Mapping) or "role" not in m or "content" not in m:
+                raise ValueError(f"a message has a role and a content, got {m!r}")
+        try:
+            return (
+                _template_environment()
+                .from_string(self.chat_template)
+                .render(
+                    messages=list(messages),
+                    add_generation_prompt=add_generation_prompt,
+                    **self.special_tokens,
+                    **variables,
+                )
+            )
+        except TemplateError as e:
+            raise ValueError(f"the model's chat template refuses these messages: {e}") from None

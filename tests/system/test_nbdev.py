@@ -1,4 +1,5 @@
 """The processors of `llm_course/_nbdev.py`, run by the real `nbdev-export` on a small project of their own."""
+
 import os
 import subprocess
 import sys
@@ -10,19 +11,25 @@ from fastcore.nbio import mk_cell, new_nb, read_nb, write_nb
 from llm_course._nbdev import needed_by, tidy
 
 ROOT = Path(__file__).resolve().parents[2]
-HOOK = "@pytest.hookimpl" + (ROOT/"tests"/"conftest.py").read_text(encoding="utf-8").split("@pytest.hookimpl")[1]  # what points a failure to its cell
-SETUP = ["#| default_exp chap.mod", "#| export\nimport math\nfrom pathlib import Path\ndef double(x): return 2 * x\ndef _hidden(x): return x"]
+HOOK = (
+    "@pytest.hookimpl"
+    + (ROOT / "tests" / "conftest.py").read_text(encoding="utf-8").split("@pytest.hookimpl")[1]
+)  # what points a failure to its cell
+SETUP = [
+    "#| default_exp chap.mod",
+    "#| export\nimport math\nfrom pathlib import Path\ndef double(x): return 2 * x\ndef _hidden(x): return x",
+]
 
 
 class Project:
     def __init__(self, folder: Path):
         self.folder = folder
-        (folder/"nbs").mkdir()
-        (folder/"tests").mkdir()
-        (folder/"toy").mkdir()
-        (folder/"toy"/"__init__.py").write_text('__version__ = "0.0.1"\n')
-        (folder/"tests"/"conftest.py").write_text("import re\nimport pytest\n" + HOOK)
-        (folder/"pyproject.toml").write_text("""[project]
+        (folder / "nbs").mkdir()
+        (folder / "tests").mkdir()
+        (folder / "toy").mkdir()
+        (folder / "toy" / "__init__.py").write_text('__version__ = "0.0.1"\n')
+        (folder / "tests" / "conftest.py").write_text("import re\nimport pytest\n" + HOOK)
+        (folder / "pyproject.toml").write_text("""[project]
 name = "toy"
 [tool.nbdev]
 lib_path = "toy"
@@ -36,15 +43,22 @@ markers = ["gpu", "slow", "net", "site"]
 
     def notebook(self, name, *cells):
         md = mk_cell("# Title\n\n> Sub.", "markdown")
-        write_nb(new_nb([md, *(mk_cell(c, id=f"cell{i:04d}") for i, c in enumerate(cells))]), self.folder/"nbs"/name)
+        write_nb(
+            new_nb([md, *(mk_cell(c, id=f"cell{i:04d}") for i, c in enumerate(cells))]),
+            self.folder / "nbs" / name,
+        )
 
     def _python(self, *args):
         env = os.environ | {"PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}"}
-        return subprocess.run([sys.executable, *args], cwd=self.folder, env=env, capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, *args], cwd=self.folder, env=env, capture_output=True, text=True
+        )
 
-    def pytest(self, *args): return self._python("-m", "pytest", "-q", *args)
+    def pytest(self, *args):
+        return self._python("-m", "pytest", "-q", *args)
 
-    def export(self): return self._python("-c", "from nbdev.doclinks import nbdev_export; nbdev_export()")
+    def export(self):
+        return self._python("-c", "from nbdev.doclinks import nbdev_export; nbdev_export()")
 
     def exported(self):
         done = self.export()
@@ -52,25 +66,47 @@ markers = ["gpu", "slow", "net", "site"]
         return self.test_file.read_text()
 
     @property
-    def test_file(self): return self.folder/"tests"/"test_chap_mod.py"
+    def test_file(self):
+        return self.folder / "tests" / "test_chap_mod.py"
 
 
 @pytest.fixture
-def project(tmp_path): return Project(tmp_path)
+def project(tmp_path):
+    return Project(tmp_path)
 
 
 def test_a_cell_becomes_a_plain_function_that_names_its_cell(project):
-    project.notebook("mod.ipynb", *SETUP, "#| given\nnumbers = [1, 2]", "#| test doubles\nassert [double(n) for n in numbers] == [2, 4]\nassert math.pi > 3")
+    project.notebook(
+        "mod.ipynb",
+        *SETUP,
+        "#| given\nnumbers = [1, 2]",
+        "#| test doubles\nassert [double(n) for n in numbers] == [2, 4]\nassert math.pi > 3",
+    )
     text = project.exported()
-    assert "# nbs/mod.ipynb #cell0003\ndef test_doubles():\n    assert [double(n) for n in numbers] == [2, 4]\n    assert math.pi > 3\n" in text
-    assert "import math\n" in text and "from toy.chap.mod import double\n" in text and "Path" not in text and "*" not in text.split("def")[0]
+    assert (
+        "# nbs/mod.ipynb #cell0003\ndef test_doubles():\n    assert [double(n) for n in numbers] == [2, 4]\n    assert math.pi > 3\n"
+        in text
+    )
+    assert (
+        "import math\n" in text
+        and "from toy.chap.mod import double\n" in text
+        and "Path" not in text
+        and "*" not in text.split("def")[0]
+    )
     assert project.pytest("tests").returncode == 0
 
 
 def test_tests_run_alone_and_in_any_order(project):
-    project.notebook("mod.ipynb", *SETUP, "#| test a\nassert double(1) == 2", "#| test b\nassert double(2) == 4")
+    project.notebook(
+        "mod.ipynb", *SETUP, "#| test a\nassert double(1) == 2", "#| test b\nassert double(2) == 4"
+    )
     project.exported()
-    for order in (["tests/test_chap_mod.py::test_b"], ["tests/test_chap_mod.py::test_b", "tests/test_chap_mod.py::test_a"], ["-k", "test_a"], ["-n", "2"]):
+    for order in (
+        ["tests/test_chap_mod.py::test_b"],
+        ["tests/test_chap_mod.py::test_b", "tests/test_chap_mod.py::test_a"],
+        ["-k", "test_a"],
+        ["-n", "2"],
+    ):
         assert project.pytest(*order).returncode == 0
 
 
@@ -79,31 +115,43 @@ def test_export_is_idempotent(project):
     project.exported()
     before = {p: (p.read_text(), p.stat().st_mtime_ns) for p in project.folder.rglob("test_*.py")}
     project.exported()
-    assert before == {p: (p.read_text(), p.stat().st_mtime_ns) for p in project.folder.rglob("test_*.py")}
+    assert before == {
+        p: (p.read_text(), p.stat().st_mtime_ns) for p in project.folder.rglob("test_*.py")
+    }
 
 
 def test_a_missing_name_is_an_error_that_says_where(project):
     project.notebook("mod.ipynb", *SETUP, "local = 3", "#| test a\nassert double(local) == 6")
     error = project.export().stderr
-    assert "nbs/mod.ipynb cell #cell0003" in error and "'local'" in error and "cell #cell0002 binds it" in error
+    assert (
+        "nbs/mod.ipynb cell #cell0003" in error
+        and "'local'" in error
+        and "cell #cell0002 binds it" in error
+    )
     project.notebook("mod.ipynb", *SETUP, "#| test a\nassert nowhere")
     assert "'nowhere'" in (error := project.export().stderr) and "no cell binds it" in error
     project.notebook("mod.ipynb", *SETUP, "#| test a\nassert _hidden(1)")
     assert "it is private" in project.export().stderr
 
 
-@pytest.mark.parametrize("cells, message", [
-    (["#| test a\nassert 1", "#| test a\nassert 2"], "cell #cell0003: a second test named 'a'; the first is cell #cell0002"),
-    (["#| test a\nassert 1", "#| test test_a\nassert 2"], "a second test named 'a'"),
-    (["#| test\nassert 1"], "takes one name"),
-    (["#| test a b\nassert 1"], "takes one name"),
-    (["#| test a\n#| mark: fast\nassert 1"], "unknown mark 'fast'; use gpu, slow, net"),
-    (["#| mark: gpu\nassert 1"], "goes with `#| test NAME`"),
-    (["#| test a\n#| given\nx = 1"], "given and test"),
-    (["#| test a\n!ls"], "not plain Python"),
-    (["#| given\nfrom math import *"], "name what you import"),
-    (["#| test a\n"], "is empty"),
-])
+@pytest.mark.parametrize(
+    "cells, message",
+    [
+        (
+            ["#| test a\nassert 1", "#| test a\nassert 2"],
+            "cell #cell0003: a second test named 'a'; the first is cell #cell0002",
+        ),
+        (["#| test a\nassert 1", "#| test test_a\nassert 2"], "a second test named 'a'"),
+        (["#| test\nassert 1"], "takes one name"),
+        (["#| test a b\nassert 1"], "takes one name"),
+        (["#| test a\n#| mark: fast\nassert 1"], "unknown mark 'fast'; use gpu, slow, net"),
+        (["#| mark: gpu\nassert 1"], "goes with `#| test NAME`"),
+        (["#| test a\n#| given\nx = 1"], "given and test"),
+        (["#| test a\n!ls"], "not plain Python"),
+        (["#| given\nfrom math import *"], "name what you import"),
+        (["#| test a\n"], "is empty"),
+    ],
+)
 def test_mistakes_are_errors(project, cells, message):
     project.notebook("mod.ipynb", *SETUP, *cells)
     done = project.export()
@@ -114,19 +162,32 @@ def test_mistakes_are_errors(project, cells, message):
 def test_orphans_are_deleted_and_nothing_else(project):
     project.notebook("mod.ipynb", *SETUP, "#| test a\nassert double(1) == 2")
     project.exported()
-    by_hand = project.folder/"tests"/"test_by_hand.py"
+    by_hand = project.folder / "tests" / "test_by_hand.py"
     by_hand.write_text("def test_x(): pass\n")
-    (project.folder/"nbs"/"mod.ipynb").rename(project.folder/"nbs"/"other.ipynb")
-    project.notebook("other.ipynb", "#| default_exp chap.other", *SETUP[1:], "#| test a\nassert double(1) == 2")
+    (project.folder / "nbs" / "mod.ipynb").rename(project.folder / "nbs" / "other.ipynb")
+    project.notebook(
+        "other.ipynb", "#| default_exp chap.other", *SETUP[1:], "#| test a\nassert double(1) == 2"
+    )
     assert project.export().returncode == 0
-    assert sorted(p.name for p in (project.folder/"tests").glob("test_*.py")) == ["test_by_hand.py", "test_chap_other.py"]
-    assert sorted(p.name for p in (project.folder/"toy"/"chap").glob("*.py")) == ["__init__.py", "other.py"]
+    assert sorted(p.name for p in (project.folder / "tests").glob("test_*.py")) == [
+        "test_by_hand.py",
+        "test_chap_other.py",
+    ]
+    assert sorted(p.name for p in (project.folder / "toy" / "chap").glob("*.py")) == [
+        "__init__.py",
+        "other.py",
+    ]
     project.notebook("other.ipynb", "#| default_exp chap.other", *SETUP[1:])  # the last test goes
-    assert project.export().returncode == 0 and not (project.folder/"tests"/"test_chap_other.py").exists()
+    assert (
+        project.export().returncode == 0
+        and not (project.folder / "tests" / "test_chap_other.py").exists()
+    )
 
 
 def test_marks_become_pytest_marks(project):
-    project.notebook("mod.ipynb", *SETUP, "#| test a\n#| mark: gpu slow\nassert False", "#| test b\nassert True")
+    project.notebook(
+        "mod.ipynb", *SETUP, "#| test a\n#| mark: gpu slow\nassert False", "#| test b\nassert True"
+    )
     text = project.exported()
     assert "@pytest.mark.gpu\n@pytest.mark.slow\ndef test_a():" in text
     done = project.pytest("-m", "not slow")
@@ -134,14 +195,24 @@ def test_marks_become_pytest_marks(project):
 
 
 def test_exercises_are_left_out_and_solutions_shared(project):
-    project.notebook("mod.ipynb", *SETUP, "#| exercise\ndef triple(x): ...", "#| solution\ndef triple(x): return x + double(x)", "#| test solution_triple\nassert triple(2) == 6")
+    project.notebook(
+        "mod.ipynb",
+        *SETUP,
+        "#| exercise\ndef triple(x): ...",
+        "#| solution\ndef triple(x): return x + double(x)",
+        "#| test solution_triple\nassert triple(2) == 6",
+    )
     text = project.exported()
     assert "..." not in text and "def triple(x): return x + double(x)" in text
     assert project.pytest().returncode == 0
 
 
 def test_strings_that_span_lines_keep_their_text(project):
-    project.notebook("mod.ipynb", *SETUP, '#| test a\ns = """one\ntwo"""\nassert s == "one" + chr(10) + "two"\nif s:\n    t = f"""a\nb{s}"""\n    assert t[1] == chr(10)')
+    project.notebook(
+        "mod.ipynb",
+        *SETUP,
+        '#| test a\ns = """one\ntwo"""\nassert s == "one" + chr(10) + "two"\nif s:\n    t = f"""a\nb{s}"""\n    assert t[1] == chr(10)',
+    )
     project.exported()
     assert project.pytest().returncode == 0
 
@@ -153,24 +224,35 @@ def test_a_failure_points_to_the_cell(project):
 
 
 def test_two_notebooks_cant_make_one_module(project):
-    for name in ("a.ipynb", "b.ipynb"): project.notebook(name, *SETUP)
+    for name in ("a.ipynb", "b.ipynb"):
+        project.notebook(name, *SETUP)
     assert "both export to 'chap.mod'" in project.export().stderr
 
 
 def test_solutions_are_folded(project):
     project.notebook("mod.ipynb", *SETUP, "#| solution\nx = 1")
-    path = project.folder/"nbs"/"mod.ipynb"
+    path = project.folder / "nbs" / "mod.ipynb"
     tidy([path])
-    assert [bool(c.metadata.get("jupyter")) for c in read_nb(path).cells] == [False, False, False, True]
+    assert [bool(c.metadata.get("jupyter")) for c in read_nb(path).cells] == [
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_solutions_of_the_course_are_folded():
-    for path in sorted((ROOT/"nbs").rglob("*.ipynb")):
+    for path in sorted((ROOT / "nbs").rglob("*.ipynb")):
         for cell in read_nb(path).cells:
-            if cell.cell_type == "code": assert ("solution" in cell.directives) == bool(cell.metadata.get("jupyter", {}).get("source_hidden")), f"{path.name} #{cell.id}: run make save"
+            if cell.cell_type == "code":
+                assert ("solution" in cell.directives) == bool(
+                    cell.metadata.get("jupyter", {}).get("source_hidden")
+                ), f"{path.name} #{cell.id}: run make save"
 
 
 def test_needed_names_follow_pythons_scopes():
     assert needed_by("def f(a): return a + b\nc = [i for i in d]\nimport e\ne.x") == {"b", "d"}
-    assert needed_by("class A:\n    x = 1\n    def g(self): return len(h)\nlambda z: z + A.x") == {"h"}
+    assert needed_by("class A:\n    x = 1\n    def g(self): return len(h)\nlambda z: z + A.x") == {
+        "h"
+    }
     assert needed_by("try: import m\nexcept ImportError: m = None\nprint(m, n)") == {"n"}

@@ -1,4 +1,5 @@
 "The built site in a real browser: `make test-site` builds it and runs this file. Needs Chromium (Debian: apt-get install chromium)."
+
 import json
 import os
 import re
@@ -13,10 +14,24 @@ import pytest
 
 pytestmark = pytest.mark.site
 ROOT = Path(__file__).resolve().parents[2]
-SITE = ROOT/"docs/_build/html"
-PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts)
-MODES = {f"{name}-{theme}": (width, height, theme) for name, width, height in (("desktop", 1280, 800), ("phone", 390, 844)) for theme in ("light", "dark")}
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+SITE = ROOT / "docs/_build/html"
+PAGES = sorted(
+    p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts
+)
+MODES = {
+    f"{name}-{theme}": (width, height, theme)
+    for name, width, height in (("desktop", 1280, 800), ("phone", 390, 844))
+    for theme in ("light", "dark")
+}
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 MEASURE = """window.shift = 0; window.shifted = [];
 new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) {
   shift += e.value; shifted.push(...e.sources.map((s) => s.node?.outerHTML?.slice(0, 80) ?? "?")); } }).observe({ type: "layout-shift", buffered: true });"""
@@ -25,6 +40,7 @@ new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.ha
 @pytest.fixture(scope="session")
 def address():
     from llm_course._nbdocs import server
+
     assert PAGES, f"there is no site in {SITE}: run `make docs`"
     s = server(SITE)
     threading.Thread(target=s.serve_forever, daemon=True).start()
@@ -35,8 +51,15 @@ def address():
 @pytest.fixture(scope="session")
 def browser():
     from playwright.sync_api import sync_playwright
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-    if not path: pytest.fail("no Chromium found: `apt-get install chromium`, or set CHROMIUM to its path")
+
+    path = os.environ.get("CHROMIUM") or next(
+        filter(
+            None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))
+        ),
+        None,
+    )
+    if not path:
+        pytest.fail("no Chromium found: `apt-get install chromium`, or set CHROMIUM to its path")
     with sync_playwright() as p:
         b = p.chromium.launch(executable_path=path, args=FLAGS)
         yield b
@@ -50,24 +73,48 @@ def open_page(browser, address):
 
     def open_(url="index.html", mode="desktop-light", **options):
         width, height, theme = MODES[mode]
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme, has_touch=width < 500, **options)
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            has_touch=width < 500,
+            **options,
+        )
         contexts.append(context)
         page = context.new_page()
         page.wrong, page.weight = wrong, {}
         page.add_init_script(MEASURE)
-        page.on("console", lambda m: wrong.append(f"{url} ({mode}): console {m.type}: {m.text}") if m.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda m: (
+                wrong.append(f"{url} ({mode}): console {m.type}: {m.text}")
+                if m.type in ("error", "warning")
+                else None
+            ),
+        )
         page.on("pageerror", lambda e: wrong.append(f"{url} ({mode}): {e}"))
         page.on("requestfailed", lambda r: wrong.append(f"{url} ({mode}): failed: {r.url}"))
-        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else wrong.append(f"{url} ({mode}): asks another host: {r.url}"))
+        page.on(
+            "request",
+            lambda r: (
+                None
+                if r.url.startswith((address, "data:", "blob:"))
+                else wrong.append(f"{url} ({mode}): asks another host: {r.url}")
+            ),
+        )
 
         def answered(r):
-            if r.status >= 400 and r.url != address + url: wrong.append(f"{url} ({mode}): {r.status}: {r.url}")
-            elif r.status == 200: page.weight[r.url] = len(r.body())
+            if r.status >= 400 and r.url != address + url:
+                wrong.append(f"{url} ({mode}): {r.status}: {r.url}")
+            elif r.status == 200:
+                page.weight[r.url] = len(r.body())
+
         page.on("response", answered)
         page.goto(address + url, wait_until="load")
         return page
+
     yield open_
-    for c in contexts: c.close()
+    for c in contexts:
+        c.close()
     assert not wrong, "\n".join(wrong)
 
 
@@ -83,19 +130,34 @@ def scroll_through(page):
 @pytest.mark.parametrize("url", PAGES)
 def test_page_loads_clean_light_and_still(open_page, url, mode):
     from axe_playwright_python.base import AXE_FILE_PATH
+
     page = open_page(url, mode)
     page.wait_for_timeout(100)
     scroll_through(page)
-    assert sum(page.weight.values()) <= 600_000, "\n".join(f"{v:8} {k}" for k, v in sorted(page.weight.items(), key=lambda i: -i[1])[:9])
-    assert page.evaluate("shift") < 0.01, f"moved by {page.evaluate('shift'):.3f}: {set(page.evaluate('shifted'))}"
-    assert page.evaluate("document.documentElement.scrollWidth") <= MODES[mode][0], "the page scrolls sideways"
-    bad = page.evaluate("[...document.querySelectorAll('article img')].filter((i) => !i.hasAttribute('alt') || !i.hasAttribute('width') || !i.hasAttribute('height')).map((i) => i.src)")
+    assert sum(page.weight.values()) <= 600_000, "\n".join(
+        f"{v:8} {k}" for k, v in sorted(page.weight.items(), key=lambda i: -i[1])[:9]
+    )
+    assert page.evaluate("shift") < 0.01, (
+        f"moved by {page.evaluate('shift'):.3f}: {set(page.evaluate('shifted'))}"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= MODES[mode][0], (
+        "the page scrolls sideways"
+    )
+    bad = page.evaluate(
+        "[...document.querySelectorAll('article img')].filter((i) => !i.hasAttribute('alt') || !i.hasAttribute('width') || !i.hasAttribute('height')).map((i) => i.src)"
+    )
     assert not bad, f"pictures without alt text or size: {bad}"
-    if url != "contributing.html": assert not re.search(r"^\s*#\|", page.inner_text("main"), re.M), "a directive shows"
+    if url != "contributing.html":
+        assert not re.search(r"^\s*#\|", page.inner_text("main"), re.M), "a directive shows"
     assert "@@" not in page.inner_text("main")
     page.evaluate(Path(AXE_FILE_PATH).read_text(encoding="utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    serious = [f"{v['id']}: {v['help']}\n    " + "\n    ".join(f"{n['html'][:160]}  {n['failureSummary'][:300]}" for n in v["nodes"][:4]) for v in found if v["impact"] in ("serious", "critical")]
+    serious = [
+        f"{v['id']}: {v['help']}\n    "
+        + "\n    ".join(f"{n['html'][:160]}  {n['failureSummary'][:300]}" for n in v["nodes"][:4])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
     assert not serious, "\n".join(serious)
 
 
@@ -120,44 +182,58 @@ class Links(HTMLParser):
         a = dict(attributes)
         self.ids |= {a[k] for k in ("id", "name") if a.get(k)}
         self.links += [a[k] for k in ("href", "src") if a.get(k)]
-        if tag == "meta" and "property" in a: self.meta[a["property"]] = a["content"]
+        if tag == "meta" and "property" in a:
+            self.meta[a["property"]] = a["content"]
 
 
 def test_every_link_and_anchor_leads_somewhere():
-    pages, missing = {p: Links((SITE/p).read_text(encoding="utf-8")) for p in PAGES}, []
+    pages, missing = {p: Links((SITE / p).read_text(encoding="utf-8")) for p in PAGES}, []
     for url, page in pages.items():
-        if url == "404.html": continue  # its links are relative to the site's root, see below
+        if url == "404.html":
+            continue  # its links are relative to the site's root, see below
         for link in page.links:
-            if urlsplit(link).scheme: continue
+            if urlsplit(link).scheme:
+                continue
             path, anchor = urldefrag(unquote(urljoin("/" + url, link)))
             path = path.lstrip("/").split("?")[0] or "index.html"
-            if not (SITE/path).is_file(): missing.append(f"{url} -> {link}")
-            elif anchor and path in pages and anchor not in pages[path].ids: missing.append(f"{url} -> {link}: no such anchor")
+            if not (SITE / path).is_file():
+                missing.append(f"{url} -> {link}")
+            elif anchor and path in pages and anchor not in pages[path].ids:
+                missing.append(f"{url} -> {link}: no such anchor")
     assert not missing, "\n".join(missing)
 
 
 def test_pages_show_elsewhere_with_a_picture_and_machines_get_a_list():
     for url in PAGES:
-        meta = Links((SITE/url).read_text(encoding="utf-8")).meta
+        meta = Links((SITE / url).read_text(encoding="utf-8")).meta
         assert meta["og:title"] and meta["og:description"]
-        card = (SITE/url).parent/meta["og:image"]
+        card = (SITE / url).parent / meta["og:image"]
         assert struct.unpack(">II", card.read_bytes()[16:24]) == (1200, 630), card
-    text = (SITE/"llms.txt").read_text(encoding="utf-8")
+    text = (SITE / "llms.txt").read_text(encoding="utf-8")
     assert text.startswith("# llm_course\n\n> ")
     links = re.findall(r"\]\(([^)]+)\)", text)
-    assert len(links) > 10 and all((SITE/l).is_file() for l in links)
+    assert len(links) > 10 and all((SITE / l).is_file() for l in links)
 
 
 def notebooks_with(directive: str) -> list[str]:
     "The pages of notebooks that have such a cell."
-    return [p.relative_to(ROOT/"docs/_build/src").with_suffix(".html").as_posix() for p in sorted((ROOT/"docs/_build/src").rglob("*.ipynb"))
-            if f'"{directive}"' in p.read_text(encoding="utf-8")]
+    return [
+        p.relative_to(ROOT / "docs/_build/src").with_suffix(".html").as_posix()
+        for p in sorted((ROOT / "docs/_build/src").rglob("*.ipynb"))
+        if f'"{directive}"' in p.read_text(encoding="utf-8")
+    ]
 
 
 def test_search_finds_a_phrase_from_the_middle_of_a_notebook(open_page):
-    source = ROOT/"docs/_build/src/transformers/attention.ipynb"
-    texts = [c["source"] for c in json.loads(source.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "markdown"]
-    words = re.findall(r"\b[a-z]{5,}\b", re.sub(r"`[^`]*`|\$[^$]*\$|\]\([^)]*\)", " ", texts[len(texts) // 2]))[:4]
+    source = ROOT / "docs/_build/src/transformers/attention.ipynb"
+    texts = [
+        c["source"]
+        for c in json.loads(source.read_text(encoding="utf-8"))["cells"]
+        if c["cell_type"] == "markdown"
+    ]
+    words = re.findall(
+        r"\b[a-z]{5,}\b", re.sub(r"`[^`]*`|\$[^$]*\$|\]\([^)]*\)", " ", texts[len(texts) // 2])
+    )[:4]
     page = open_page("search.html?q=" + "+".join(words))
     page.wait_for_selector("#search-results a[href*='transformers/attention.html']", timeout=20_000)
 
@@ -191,7 +267,10 @@ def test_copy_button_copies_without_the_prompt(open_page):
     block.hover()
     block.locator("button.copybtn").click()
     page.wait_for_timeout(200)
-    assert page.evaluate("navigator.clipboard.readText()").split("\n") == ["make course", "make test"]
+    assert page.evaluate("navigator.clipboard.readText()").split("\n") == [
+        "make course",
+        "make test",
+    ]
 
 
 def test_theme_switches_and_is_remembered(open_page):
@@ -201,7 +280,10 @@ def test_theme_switches_and_is_remembered(open_page):
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    red, green, blue = map(int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))[:3])
+    red, green, blue = map(
+        int,
+        re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))[:3],
+    )
     assert max(red, green, blue) < 60
 
 
@@ -219,7 +301,10 @@ def test_explorer_answers_to_mouse_keyboard_and_touch(open_page):
     page.locator("#explorer [role=gridcell][tabindex='0']").focus()
     before = status.inner_text()
     page.keyboard.press("ArrowUp")
-    assert status.inner_text() != before and page.evaluate("document.activeElement.ariaSelected") == "true"
+    assert (
+        status.inner_text() != before
+        and page.evaluate("document.activeElement.ariaSelected") == "true"
+    )
     page.locator("#explorer select").select_option("1")
     assert page.locator("#explorer [role=radio]").first.inner_text().startswith("Alice")
 
@@ -234,7 +319,8 @@ def test_explorer_answers_to_mouse_keyboard_and_touch(open_page):
 def test_explorer_shows_what_attention_is(address):
     "Each row of recorded weights sums to 1, and the file is small."
     import base64
-    path = SITE/"_static/explorer/attention.json"
+
+    path = SITE / "_static/explorer/attention.json"
     assert path.stat().st_size <= 1_000_000
     for s in json.loads(path.read_text(encoding="utf-8"))["sentences"]:
         data, t = base64.b64decode(s["weights"]), len(s["tokens"])
@@ -242,7 +328,7 @@ def test_explorer_shows_what_attention_is(address):
         at = 0
         for _ in range(s["layers"] * s["heads"]):
             for q in range(t):
-                assert abs(sum(data[at:at + q + 1]) - 255) <= (q + 1) / 2 + 1
+                assert abs(sum(data[at : at + q + 1]) - 255) <= (q + 1) / 2 + 1
                 at += q + 1
 
 
@@ -257,7 +343,9 @@ def test_phone_opens_the_menu_and_the_contents(open_page):
 
 def test_missing_page_says_so_anywhere(open_page):
     page = open_page("no/such/page.html")
-    page.wrong[:] = [w for w in page.wrong if "404 (Not Found)" not in w]  # the browser's own word for what is being tested
+    page.wrong[:] = [
+        w for w in page.wrong if "404 (Not Found)" not in w
+    ]  # the browser's own word for what is being tested
     assert "There is no such page" in page.inner_text("h1")
     page.locator("article a", has_text="first page").click()
     page.wait_for_selector(".hero")
@@ -266,5 +354,13 @@ def test_missing_page_says_so_anywhere(open_page):
 def test_print_shows_what_is_folded(open_page):
     page = open_page(notebooks_with("solution")[0])
     page.emulate_media(media="print")
-    assert page.locator("h1").first.is_visible() and not page.locator("#pst-primary-sidebar").is_visible()
-    assert page.locator(".tag_solution .cell_input").first.evaluate("(e) => e.getBoundingClientRect().height") > 10
+    assert (
+        page.locator("h1").first.is_visible()
+        and not page.locator("#pst-primary-sidebar").is_visible()
+    )
+    assert (
+        page.locator(".tag_solution .cell_input").first.evaluate(
+            "(e) => e.getBoundingClientRect().height"
+        )
+        > 10
+    )
