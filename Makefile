@@ -35,7 +35,7 @@ check: .venv/.ready
 	@$(BIN)/ruff check .
 
 pytest: .venv/.ready
-	@$(BIN)/python -c "from llm_course.transformers.model import load; load()"
+	@$(BIN)/python -c "from llm_course.transformers.checkpoints import load; load()"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 notebooks: .venv/.ready

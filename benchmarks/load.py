@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from llm_course.core import fetch_model, settings
-from llm_course.transformers.model import load, next_logits
+from llm_course.transformers.checkpoints import load, next_logits
 
 
 def main():

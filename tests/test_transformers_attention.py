@@ -188,11 +188,11 @@ def test_reading_in_pieces_through_a_cache_equals_reading_at_once():
         def __init__(self):
             self.kv = {}
 
-        def attend(self, layer, q, k, v, *, window=None, scale=None):
+        def attend(self, layer, q, k, v, *, attend, window=None):
             if layer in self.kv:
                 k, v = (torch.cat(pair, 2) for pair in zip(self.kv[layer], (k, v)))
             self.kv[layer] = k, v
-            return attention(q, k, v, causal=True, window=window, scale=scale)
+            return attend(q, k, v, causal=True, window=window)
 
 
     torch.manual_seed(0)

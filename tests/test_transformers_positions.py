@@ -11,7 +11,7 @@ from llm_course.transformers.positions import (apply_rope, interleaved_to_half, 
 from torch import nn
 
 from llm_course.transformers.attention import MultiHeadAttention, attention
-from llm_course.transformers.model import load
+from llm_course.transformers.checkpoints import load
 
 lm = load()
 

@@ -159,8 +159,7 @@ class MultiHeadAttention(nn.Module):
         | None = None,  # applied to the heads of queries and keys, "b h+hk t d"
         cache=None,  # what was read before: see the page on caches
         layer: int = 0,  # the cache's
-        keep: int = 0,
-    ) -> Float[Tensor, "b k c"]:  # keep: how many tokens from the end are wanted; 0: all
+    ) -> Float[Tensor, "b t c"]:
         b, t, _ = x.shape
         qk, v = (
             self.qkv_proj(x)
@@ -175,11 +174,10 @@ class MultiHeadAttention(nn.Module):
         if rotate is not None:
             qk = rotate(qk)
         q, k = qk.split(self.heads, 1)
-        q = q[:, :, -keep:]  # 0 keeps all
         if cache is None:
             out = self.attend(q, k, v, causal=True, window=self.window)
         else:
-            out = cache.attend(layer, q, k, v, window=self.window)
+            out = cache.attend(layer, q, k, v, attend=self.attend, window=self.window)
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #05fbbb18
@@ -190,9 +188,9 @@ def record_attention(
     "The attention weights of one forward pass of `model`, which is left as it was."
     layers, seen = [m for m in model.modules() if hasattr(m, "attend")], []
 
-    def recording(q, k, v, *, causal, window):
-        seen.append(attention_weights(q, k, causal=causal, window=window))
-        return attention(q, k, v, causal=causal, window=window)
+    def recording(q, k, v, *, causal, window=None, mask=None):
+        seen.append(attention_weights(q, k, causal=causal, window=window, mask=mask))
+        return attention(q, k, v, causal=causal, window=window, mask=mask)
 
     old = [m.attend for m in layers]
     try:

@@ -133,9 +133,7 @@ class Block(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "b t c"],
-        *,
-        keep: int = 0,  # how many tokens from the end are wanted; 0: all. The others are still looked at
         **kwargs,  # for attention: rotate, cache, layer
-    ) -> Float[Tensor, "b k c"]:
-        x = x[:, -keep:] + self.attn(self.norm1(x), keep=keep, **kwargs)
+    ) -> Float[Tensor, "b t c"]:
+        x = x + self.attn(self.norm1(x), **kwargs)
         return x + self.ffn(self.norm2(x))
