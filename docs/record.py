@@ -1,4 +1,4 @@
-"""Records what the landing page plays back: the real model's answer to a question, with the time at which each piece of it came.
+"""Records what the landing page plays back: the real model's answer, with the time of each piece.
 
 python docs/record.py
 """
@@ -7,8 +7,10 @@ import json
 import time
 from pathlib import Path
 
+from llm_course.transformers.generation import generate, stream_text
+
+from llm_course import load
 from llm_course.core import atomic_write
-from llm_course.transformers.model import generate, load, stream_text
 
 STATIC = Path(__file__).parent / "_static"
 QUESTION = "Why is the sky blue? Answer in two sentences."
