@@ -497,6 +497,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'llm_course/transformers/tokens.py'),
                                                 'llm_course.transformers.tokens._read_json': ( '01_transformers/tokens.html#_read_json',
                                                                                                'llm_course/transformers/tokens.py'),
+                                                'llm_course.transformers.tokens._rebuilt': ( '01_transformers/tokens.html#_rebuilt',
+                                                                                             'llm_course/transformers/tokens.py'),
                                                 'llm_course.transformers.tokens._refuse': ( '01_transformers/tokens.html#_refuse',
                                                                                             'llm_course/transformers/tokens.py'),
                                                 'llm_course.transformers.tokens._render': ( '01_transformers/tokens.html#_render',

@@ -764,6 +764,10 @@ def test_template_is_sandboxed_and_its_refusals_are_errors():
     assert strange(passing).apply_chat_template(one) == "x"
     with expect_fail(ValueError, "there is no message"):
         tokenizer.apply_chat_template([])
+    endless = {"role": "user"}
+    endless["content"] = endless
+    with expect_fail(ValueError, "contains itself"):
+        tokenizer.apply_chat_template([endless])
     for bad in (None, 3, "hello", one[0]):
         with expect_fail(ValueError, "messages are a list"):
             tokenizer.apply_chat_template(bad)
@@ -787,6 +791,8 @@ def test_tokenizer_errors_name_what_is_wrong():
     for bad in (None, 3, b"x", ["x"]):
         with expect_fail(ValueError, "must be a str"):
             tokenizer.encode(bad)
+    with expect_fail(ValueError, "give the path of a GGUF file"):
+        Tokenizer.from_gguf(3)
     with tempfile.TemporaryDirectory() as d:
         with expect_fail(ValueError, "there is no file"):
             Tokenizer.from_gguf(Path(d, "none.gguf"))

@@ -460,6 +460,15 @@ def _compile(template: str) -> Template:
 # %% ../../nbs/01_transformers/01_tokens.ipynb #d2f7b9a4
 def _plain(value: Any) -> Any:
     "`value` rebuilt from JSON's types, so that a stranger's program meets none of our objects."
+    try:
+        return _rebuilt(value)
+    except RecursionError:
+        raise ValueError(
+            "what the chat template gets contains itself; give it plain data"
+        ) from None
+
+
+def _rebuilt(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -469,13 +478,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value)
     if isinstance(value, Mapping):
-        return {_plain(k): _plain(v) for k, v in value.items()}
+        return {_rebuilt(k): _rebuilt(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [_rebuilt(v) for v in value]
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a number of NumPy or PyTorch
-        return _plain(value.item())
+        return _rebuilt(value.item())
     if callable(getattr(value, "model_dump", None)):  # pydantic's objects, as clients return them
-        return _plain(value.model_dump())
+        return _rebuilt(value.model_dump())
     return f"<{type(value).__name__}>"
 
 
@@ -771,6 +780,8 @@ class Tokenizer:
     ) -> "Tokenizer":
         "The tokenizer in a GGUF file. Raises `ValueError` for a damaged one or another kind."
         reader = read_gguf(path) if isinstance(path, (str, Path)) else path
+        if not hasattr(reader, "fields"):
+            raise ValueError(f"give the path of a GGUF file or a gguf.GGUFReader, got {path!r}")
         return cls(*_source_from_gguf(reader))
 
     @classmethod
