@@ -207,7 +207,7 @@ def test_norms_first_keep_gradients_even_through_depth():
             return self.ffn(self.norm2(self.attn(self.norm1(x), **kwargs)))
 
 
-    def growth(kind, depth=32):  # the stream's gradient at the input over that at the end
+    def growth(kind, depth=48):  # the stream's gradient at the input over that at the end
         gen = torch.manual_seed(0)
         blocks = nn.ModuleList(
             kind(MultiHeadAttention(32, 4), SwiGLU(32, 85), RMSNorm(32), RMSNorm(32))
@@ -226,9 +226,9 @@ def test_norms_first_keep_gradients_even_through_depth():
 
 
     first, last, bare = growth(Block), growth(Last), growth(Bare)
-    assert 0.2 < first < 50, first
+    assert first < 200, first
     assert last > 5 * first, (first, last)
-    assert bare > 100 * first or bare < first / 100, (first, bare)
+    assert bare > 1000 * first, (first, bare)
 
 
 # nbs/01_transformers/04_blocks.ipynb #159c9eb8

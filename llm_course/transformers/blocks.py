@@ -159,7 +159,7 @@ class LayerNorm(nn.Module):
 
 # %% ../../nbs/01_transformers/04_blocks.ipynb #a1a4d5b2
 class Block(nn.Module):
-    "One transformer block, norms first: x + attn(norm1(x)), then + ffn(norm2(x)) (Xiong et al. 2020)."
+    "One block, norms first: x + attn(norm1(x)), then + ffn(norm2(x)) (Xiong et al. 2020)."
 
     def __init__(
         self,
