@@ -207,9 +207,8 @@ class Transformer(nn.Module):
                 rotate=None if i in self.config.nope_layers else rotate,
                 cache=cache,
                 layer=i,
+                keep=keep if last else 0,
             )
-        if keep:
-            x = x[:, -keep:]
         if cache is not None:
             cache.advance(ids.shape[1])
         return self.norm(x)
