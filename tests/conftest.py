@@ -1,12 +1,15 @@
-"""What every test run needs: types and shapes checked, kernels interpreted without a GPU, failures that name their notebook cell."""
+"""What every test run needs.
+
+Types and shapes are checked, kernels are interpreted without a GPU, failures name their notebook's
+cell, and what needs a GPU, a network, much time or a peer is skipped, with the reason.
+"""
 
 import os
 import re
 from pathlib import Path
 
-os.environ.setdefault(
-    "GOMP_SPINCOUNT", "0"
-)  # two busy processes on two cores: don't burn time in spin locks
+# Two busy processes on two cores: don't burn time in spin locks.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that wants the hub is marked `net`
 import torch  # noqa: E402
 
@@ -32,7 +35,7 @@ _expect_fail = fastcore.test.expect_fail
 
 @contextmanager
 def expect_fail(*args, **kwargs):
-    "fastcore's, with the type checker silent: wrong input on purpose must reach the function's own checks."
+    "fastcore's, with the type checker silent: wrong input must reach the function's own checks."
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         with _expect_fail(*args, **kwargs):
@@ -44,15 +47,24 @@ def expect_fail(*args, **kwargs):
 fastcore.test.expect_fail = expect_fail
 
 
+# Left out unless asked for: the mark, and how to ask.
+ASKED_FOR = {
+    "slow": "make test-slow",
+    "net": "pytest -m net",
+    "site": "make test-site",
+    "lab": "make test-site",
+}
+
+
 def pytest_collection_modifyitems(config, items):
     no_gpu = pytest.mark.skip(reason="needs a CUDA device")
     asked = config.option.markexpr or ""
     for item in items:
         if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(no_gpu)
-        for mark in ("net", "site"):
+        for mark, command in ASKED_FOR.items():
             if mark in item.keywords and mark not in asked:
-                item.add_marker(pytest.mark.skip(reason=f"asked for with -m {mark}"))
+                item.add_marker(pytest.mark.skip(reason=f"{mark}: ask with `{command}`"))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -65,3 +77,23 @@ def pytest_runtest_makereport(item, call):
     lines = open(code.co_filename, encoding="utf-8").read().splitlines()
     if m := re.fullmatch(r"# (\S+\.ipynb) #(\S+)", lines[code.co_firstlineno - 2]):
         report.sections.append(("where to mend it", f"{m[1]}, cell #{m[2]}; then run: make export"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    "Skip a test that imports a peer which isn't here (extra `peers` in pyproject.toml)."
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in peers():
+            raise
+        pytest.skip(f"needs the peer {package}: make test installs it")
+
+
+def peers() -> set[str]:
+    "The packages of the extra `peers`, as they are imported."
+    text = (LIBRARY.parent / "pyproject.toml").read_text(encoding="utf-8")
+    extra = text.split("peers = [")[1].split("\n]")[0]
+    names = re.findall(r'^ +"([a-z-]+)[<>=]', extra, re.M)
+    return {"google" if name == "google-adk" else name.replace("-", "_") for name in names}
