@@ -6,6 +6,7 @@ cell, and what needs a GPU, a network, much time or a peer is skipped, with the 
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 # Two busy processes on two cores: don't burn time in spin locks.
@@ -97,3 +98,30 @@ def peers() -> set[str]:
     extra = text.split("peers = [")[1].split("\n]")[0]
     names = re.findall(r'^ +"([a-z-]+)[<>=]', extra, re.M)
     return {"google" if name == "google-adk" else name.replace("-", "_") for name in names}
+
+
+# A browser for the tests that are marked `site` and `lab`.
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    "Debian's Chromium, or the one that CHROMIUM names."
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if not path:
+        pytest.fail("no Chromium found: `apt-get install chromium`, or set CHROMIUM to its path")
+    with sync_playwright() as p:
+        b = p.chromium.launch(executable_path=path, args=FLAGS)
+        yield b
+        b.close()
