@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GPT2_PATTERN', 'BYTE_ORDER', 'DecodeErrors', 'pretokenize', 'train_merges', 'BPE', 'id_list', 'GGUFFile', 'read_gguf',
-           'Tokenizer']
+           'Tokenizer', 'stale_tokenizer_files']
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #8bdee74f
 import heapq
@@ -16,16 +16,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, SupportsIndex, runtime_checkable
-
-import tokenizers
-from jinja2 import Template, ext, nodes
-from jinja2.exceptions import TemplateError
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, processors
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    SupportsIndex,
+    runtime_checkable,
+)
 
 from ..core import atomic_write
+
+if TYPE_CHECKING:  # what is slow to import waits until it is needed
+    import jinja2
+    import tokenizers
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #177962ec
 GPT2_PATTERN = (
@@ -36,7 +41,6 @@ GPT2_PATTERN = (
     r"|\s+(?!\S)"  # white space, but for its last sign where a word follows
     r"|\s+"  # the white space that is left
 )
-_SPLIT = pre_tokenizers.Split(Regex(GPT2_PATTERN), behavior="isolated")
 
 
 def pretokenize(
@@ -44,7 +48,14 @@ def pretokenize(
 ) -> list[str]:  # pieces whose concatenation is `text`
     "`text` cut as GPT-2 cuts it (Radford et al. 2019); no token will cross a cut."
     _check_text(text)
-    return [piece for piece, _ in _SPLIT.pre_tokenize_str(text)]
+    return [piece for piece, _ in _splitter().pre_tokenize_str(text)]
+
+
+@lru_cache(maxsize=1)
+def _splitter() -> "tokenizers.pre_tokenizers.PreTokenizer":
+    from tokenizers import Regex, pre_tokenizers
+
+    return pre_tokenizers.Split(Regex(GPT2_PATTERN), behavior="isolated")
 
 
 def _check_text(text: object):
@@ -240,14 +251,16 @@ def _as_id(value: Any) -> int:
 class _Source(NamedTuple):
     "What a file or folder says about its tokenizer."
 
-    backend: tokenizers.Tokenizer
+    backend: "tokenizers.Tokenizer"
     special_tokens: dict[str, str]  # by role: bos_token, eos_token, ...
     chat_templates: dict[str, str]  # by name; most models have one, called default
     end_ids: list[int]  # the tokens that end an answer
 
 
-def _mark_special(backend: tokenizers.Tokenizer, names: Iterable[str]):
+def _mark_special(backend: "tokenizers.Tokenizer", names: Iterable[str]):
     "Make these tokens special: one id each, whatever stands around them, and never shown."
+    from tokenizers import AddedToken
+
     added = {token.content: token for token in backend.get_added_tokens_decoder().values()}
     fresh = []
     for name in dict.fromkeys(names):
@@ -258,7 +271,7 @@ def _mark_special(backend: tokenizers.Tokenizer, names: Iterable[str]):
     backend.add_special_tokens(fresh)
 
 
-def _mark_special_ids(backend: tokenizers.Tokenizer, ids: Iterable[int]):
+def _mark_special_ids(backend: "tokenizers.Tokenizer", ids: Iterable[int]):
     "The same for ids, but not for ordinary text: a line break may end an answer, and is shown."
     for token_id in ids:
         name = backend.id_to_token(token_id) if token_id <= _MAX_ID else None
@@ -266,7 +279,7 @@ def _mark_special_ids(backend: tokenizers.Tokenizer, ids: Iterable[int]):
             _mark_special(backend, [name])
 
 
-def _is_text(backend: tokenizers.Tokenizer, token_id: int) -> bool:
+def _is_text(backend: "tokenizers.Tokenizer", token_id: int) -> bool:
     "Whether a token stands for ordinary text: what it says isn't its name, or encodes to it."
     name = backend.id_to_token(token_id)
     text = backend.decode([token_id], skip_special_tokens=False)
@@ -339,8 +352,10 @@ def _gguf_fields(reader: GGUFFile) -> dict[str, Any]:
     return fields
 
 
-def _gguf_backend(tokens: list[str], types: list[int], merges: list[str]) -> tokenizers.Tokenizer:
+def _gguf_backend(tokens: list[str], types: list[int], merges: list[str]) -> "tokenizers.Tokenizer":
     "The tokenizer of these tokens; `types` says which of them are control tokens and the like."
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
     while types and types[-1] == _UNUSED:  # rows that fill up the embedding have no token
         tokens, types = tokens[:-1], types[:-1]
     try:
@@ -348,7 +363,7 @@ def _gguf_backend(tokens: list[str], types: list[int], merges: list[str]) -> tok
         model = models.BPE({token: i for i, token in enumerate(tokens)}, pairs)
     except Exception as e:
         raise ValueError(f"the file's tokens and merges don't fit together: {e}") from None
-    backend = tokenizers.Tokenizer(model)
+    backend = Tokenizer(model)
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
@@ -391,8 +406,10 @@ def _source_from_gguf(reader: GGUFFile) -> _Source:
 
 def _gguf_frame(
     fields: Mapping[str, Any], named: Mapping[str, int], tokens: list[str]
-) -> processors.TemplateProcessing | None:
+) -> "tokenizers.processors.PostProcessor | None":
     "What puts the first and the last token around a text, where the file asks for it."
+    from tokenizers.processors import TemplateProcessing
+
     frame = ["$A"]
     if fields.get("ggml.add_bos_token"):
         frame.insert(0, "bos")
@@ -408,28 +425,13 @@ def _gguf_frame(
     if not roles:
         return None
     spelled = [tokens[named[item]] if item in named else item for item in frame]
-    return processors.TemplateProcessing(
+    return TemplateProcessing(
         single=spelled,
         pair=None,
         special_tokens=[(tokens[named[role]], named[role]) for role in roles],
     )
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #be447baf
-class _Generation(ext.Extension):
-    "Lets `{% generation %}` pass, with which templates mark the assistant's words for training."
-
-    tags = {"generation"}
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return nodes.Scope(body, lineno=line)
-
-
-def _refuse(message: str):
-    raise TemplateError(message)
-
-
 def _to_json(
     value: Any,
     ensure_ascii: bool = False,
@@ -447,14 +449,33 @@ def _to_json(
 
 
 @lru_cache(maxsize=16)
-def _compile(template: str) -> Template:
+def _compile(template: str) -> "jinja2.Template":
     "A chat template, ready to run in a sandbox, with the helpers that such templates call."
+    from jinja2 import TemplateError, ext, nodes
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(ext.Extension):
+        "Lets `{% generation %}` pass, with which templates mark the answer for training."
+
+        tags = {"generation"}
+
+        def parse(self, parser):
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.Scope(body, lineno=line)
+
+    def raise_exception(message):
+        raise TemplateError(message)
+
+    def strftime_now(form):
+        return datetime.now().strftime(form)
+
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, ext.loopcontrols]
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, ext.loopcontrols]
     )
     environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _refuse
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    environment.globals["raise_exception"] = raise_exception
+    environment.globals["strftime_now"] = strftime_now
     return environment.from_string(template)
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #d2f7b9a4
@@ -592,14 +613,16 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _load_backend(path: Path) -> tokenizers.Tokenizer:
+def _load_backend(path: Path) -> "tokenizers.Tokenizer":
+    from tokenizers import Tokenizer
+
     if not path.is_file():
         raise ValueError(
             f"{path.parent} has no tokenizer.json; save the tokenizer with transformers' "
             "save_pretrained, which writes it"
         )
     try:
-        backend = tokenizers.Tokenizer.from_file(str(path))
+        backend = Tokenizer.from_file(str(path))
     except Exception as e:
         raise ValueError(f"{path} is damaged ({e}); fetch it again") from None
     backend.no_padding()
@@ -674,8 +697,10 @@ def _roles(config: Mapping[str, Any], token_map: Mapping[str, Any]) -> dict[str,
     return {role: roles[role] for role in order if role in roles}
 
 
-def _add_tokens(backend: tokenizers.Tokenizer, folder: Path, config: Mapping[str, Any]):
+def _add_tokens(backend: "tokenizers.Tokenizer", folder: Path, config: Mapping[str, Any]):
     "Add the tokens that tokenizer_config.json or added_tokens.json has beside tokenizer.json."
+    from tokenizers import AddedToken
+
     listed = {}  # text -> id, and what else is known of it
     for text, token_id in _read_json(folder / "added_tokens.json").items():
         listed[text] = (token_id, {})
@@ -741,7 +766,7 @@ _REFUSED = {  # options of transformers' apply_chat_template, and where the same
 class Tokenizer:
     "A model's own tokenizer and chat template; made by `from_gguf` or `from_folder`."
 
-    backend: tokenizers.Tokenizer  # does the work
+    backend: "tokenizers.Tokenizer"  # does the work
     special_tokens: dict[str, str]  # by role, such as bos_token; templates may use them
     chat_template: str | None  # the model's template for chats
     chat_templates: dict[str, str]  # all of them by name, where a model has several
@@ -751,7 +776,7 @@ class Tokenizer:
 
     def __init__(
         self,
-        backend: tokenizers.Tokenizer,
+        backend: "tokenizers.Tokenizer",
         special_tokens: Mapping[str, str],  # by role
         chat_template: str | Mapping[str, str] | None = None,  # one, or several by name
         eos_ids: Iterable[int] = (),  # further tokens that end an answer
@@ -807,7 +832,7 @@ class Tokenizer:
             self.backend.save(str(temp))
         with atomic_write(folder / "tokenizer_config.json") as temp:
             temp.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
-        for stale in _stale_files(folder):  # they would win over what was just written
+        for stale in stale_tokenizer_files(folder):  # they would win over what was just written
             stale.unlink()
 
     def encode(
@@ -896,8 +921,8 @@ class Tokenizer:
         raise ValueError("this model has no chat template: write the prompt as plain text")
 
 
-def _stale_files(folder: Path) -> Iterator[Path]:
-    "Files of another tokenizer that readers would take for this one's."
+def stale_tokenizer_files(folder: Path) -> Iterator[Path]:
+    "The files in a folder that readers would prefer to what `Tokenizer.save` writes there."
     others = "chat_template.jinja chat_template.json special_tokens_map.json added_tokens.json"
     for path in [folder / name for name in others.split()]:
         if path.is_file():
