@@ -132,6 +132,7 @@ def _room(x: Tensor, old: Tensor | None, n: int, block: int) -> Tensor:
 
 
 def check_kv(k: Tensor, v: Tensor, batch: int, device: torch.device):
+    "Raises `ValueError` for keys and values that don't fit the cache."
     if k.shape[:3] != v.shape[:3]:
         raise ValueError(
             f"keys {tuple(k.shape)} and values {tuple(v.shape)} must agree in batch, heads and tokens"
@@ -147,6 +148,7 @@ def check_kv(k: Tensor, v: Tensor, batch: int, device: torch.device):
 
 
 def cropped_lengths(lengths: int | Sequence[int] | Tensor, held: list[int]) -> list[int]:
+    "The lengths to keep, one for each row. Raises `ValueError` for what isn't held."
     new = [lengths] * len(held) if isinstance(lengths, int) else [int(n) for n in lengths]
     if len(new) != len(held):
         raise ValueError(f"crop() got {len(new)} lengths for {len(held)} sequences")
@@ -159,6 +161,7 @@ def cropped_lengths(lengths: int | Sequence[int] | Tensor, held: list[int]) -> l
 
 
 def check_row(row: int, rows: Sequence) -> int:
+    "The number of a row. Raises `ValueError` where the batch has no such row."
     if not 0 <= row < len(rows):
         raise ValueError(f"there is no sequence {row}: the batch has {len(rows)}")
     return row

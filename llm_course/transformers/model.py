@@ -223,6 +223,7 @@ def _rotation(model: Transformer, positions: Tensor) -> Callable:
 
 
 def check_ids(ids: Tensor, vocab_size: int):
+    "Raises `ValueError` for ids of a wrong shape or outside the vocabulary."
     if ids.ndim != 2 or not ids.numel():
         raise ValueError(
             f"ids have the shape (batch, tokens), with at least one token; got {tuple(ids.shape)}"
