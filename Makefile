@@ -74,7 +74,7 @@ site: docs ## build the site and serve it
 
 test-site: docs ## open every page of the site, and JupyterLab, in a browser
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "test-site needs Chromium: apt-get install chromium"; exit 1; }
-	@$(BIN)/python -m pytest -q -n 2 -m "site or lab" tests/system/test_site.py tests/system/test_lab.py
+	@$(BIN)/python -m pytest -q -n 2 -m "site or lab" tests/system/test_lab.py tests/system/test_site.py # the long ones first
 
 constraints: .venv/.docs .venv/.peers ## write constraints.txt from what is installed
 	@$(BIN)/python .ci/constraints.py

@@ -1,4 +1,4 @@
-"The built site in a real browser: `make test-site` builds it and runs this file. Needs Chromium (Debian: apt-get install chromium)."
+"The built site in Chromium: `make test-site` builds it and runs this file."
 
 import json
 import re
@@ -21,6 +21,20 @@ MODES = {
     for name, width, height in (("desktop", 1280, 800), ("phone", 390, 844))
     for theme in ("light", "dark")
 }
+# Pages of each kind, which are opened in every mode; each other page is opened in one, in turn.
+OF_EACH_KIND = {
+    "index.html",
+    "explorer.html",
+    "benchmarks.html",
+    "api/transformers.attention.html",
+    "transformers/attention.html",
+}
+LOOKS = [
+    (url, mode)
+    for i, url in enumerate(PAGES)
+    for mode in (MODES if url in OF_EACH_KIND else [list(MODES)[i % len(MODES)]])
+]
+PHONE_WIDTH = 390
 MEASURE = """window.shift = 0; window.shifted = [];
 new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) {
   shift += e.value; shifted.push(...e.sources.map((s) => s.node?.outerHTML?.slice(0, 80) ?? "?")); } }).observe({ type: "layout-shift", buffered: true });"""
@@ -92,13 +106,24 @@ def open_page(browser, address):
 def scroll_through(page):
     "To the end and back, so that every lazy picture loads."
     page.evaluate("""async () => {
-        for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight / 2) { scrollTo(0, y); await new Promise((r) => setTimeout(r, 30)); }
+        for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {
+            scrollTo(0, y);
+            await new Promise((r) => setTimeout(r, 30)); }
         scrollTo(0, 0); }""")
     page.wait_for_function("[...document.images].every((i) => i.complete)")
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("url", PAGES)
+def sideways(page) -> int:
+    "The width that the page takes."
+    return page.evaluate("document.documentElement.scrollWidth")
+
+
+def test_there_is_a_page_of_each_kind():
+    missing = OF_EACH_KIND - set(PAGES)
+    assert not missing, f"run `make docs`, or name other pages of their kind: {missing}"
+
+
+@pytest.mark.parametrize(("url", "mode"), LOOKS)
 def test_page_loads_clean_light_and_still(open_page, url, mode):
     from axe_playwright_python.base import AXE_FILE_PATH
 
@@ -111,9 +136,7 @@ def test_page_loads_clean_light_and_still(open_page, url, mode):
     assert page.evaluate("shift") < 0.01, (
         f"moved by {page.evaluate('shift'):.3f}: {set(page.evaluate('shifted'))}"
     )
-    assert page.evaluate("document.documentElement.scrollWidth") <= MODES[mode][0], (
-        "the page scrolls sideways"
-    )
+    assert sideways(page) <= MODES[mode][0], "the page scrolls sideways"
     bad = page.evaluate(
         "[...document.querySelectorAll('article img')].filter((i) => !i.hasAttribute('alt') || !i.hasAttribute('width') || !i.hasAttribute('height')).map((i) => i.src)"
     )
@@ -130,17 +153,21 @@ def test_page_loads_clean_light_and_still(open_page, url, mode):
         if v["impact"] in ("serious", "critical")
     ]
     assert not serious, "\n".join(serious)
+    page.set_viewport_size({"width": PHONE_WIDTH, "height": 844})
+    assert sideways(page) <= PHONE_WIDTH, "the page scrolls sideways on a phone"
 
 
 @pytest.mark.parametrize("url", [p for p in PAGES if "/" in p][::4] + ["index.html"])
 def test_text_shows_within_a_second(open_page, url):
     paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
     times = []
-    for _ in range(3):  # the best of three: the machine may be busy with something else
+    for _ in range(6):  # once is enough: the machine may be busy with something else
         page = open_page(url)
         page.wait_for_function(paint)
         times.append(page.evaluate(paint))
-    assert min(times) <= 1000, f"first text after {times} ms"
+        if times[-1] <= 1000:
+            return
+    pytest.fail(f"first text after {times} ms")
 
 
 class Links(HTMLParser):
