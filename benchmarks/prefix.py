@@ -17,7 +17,7 @@ from llm_course.transformers.generation import generate
 from llm_course.transformers.paged import KVPool, PagedKVCache
 from llm_course.transformers.prefix import PrefixCache
 
-DTYPE = torch.bfloat16
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 BLOCKS = 256  # of the pool
 ANSWER = 80  # tokens at most
 SYSTEM = (
@@ -82,13 +82,13 @@ def one_turn(lm, peer, prefix: PrefixCache, ids: list[int], first: int) -> tuple
 
 
 @torch.inference_mode()
-def measure(rounds: int) -> list[dict]:
+def measure(rounds: int, dtype: torch.dtype) -> list[dict]:
     "A row for each turn: its tokens, those reused, and the seconds of each way in each round."
     from transformers import AutoModelForCausalLM
 
-    lm = load(dtype=DTYPE)
+    lm = load(dtype=dtype)
     folder = settings.cache / "SmolLM2-135M-Instruct"
-    peer = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPE).eval()
+    peer = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
     prompts, spoken = conversation(lm)
     rows = [{"tokens": len(ids), "seconds": {way: [] for way in WAYS}} for ids in prompts]
     for round_ in range(rounds + 1):  # the first one warms up
@@ -110,8 +110,9 @@ def measure(rounds: int) -> list[dict]:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
     args = parser.parse_args()
-    measured = measure(args.rounds)
+    measured = measure(args.rounds, DTYPES[args.dtype])
     rows = []
     for turn, run in enumerate(measured, 1):
         medians = {way: common.median(run["seconds"][way]) for way in WAYS}
@@ -121,7 +122,7 @@ def main():
     print(common.table(rows))
     results = {
         "what": "seconds to the first token by turn, median",
-        "dtype": str(DTYPE),
+        "dtype": args.dtype,
         "rounds": args.rounds,
         "rows": rows,
         "seconds": {way: [run["seconds"][way] for run in measured] for way in WAYS},
