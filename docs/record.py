@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from llm_course.core import atomic_write
-from llm_course.transformers.model import generate, load, stream_text
+from llm_course.transformers.checkpoints import load
+from llm_course.transformers.generation import generate, stream_text
 
 STATIC = Path(__file__).parent / "_static"
 QUESTION = "Why is the sky blue? Answer in two sentences."

@@ -143,6 +143,20 @@ def test_selected_rows_go_on_as_before_and_copies_go_their_own_way():
         )
 
 
+# nbs/01_transformers/06_cache.ipynb #2ad626c9
+def test_the_layers_own_attention_is_used_with_a_cache_too():
+    from llm_course.transformers.attention import record_attention
+
+    plain = record_attention(lm.model, text)
+    cache = KVCache()
+    with torch.inference_mode():
+        lm.model(text[:, :12], cache)
+    recorded = record_attention(lm.model, text[:, 12:], cache)
+    assert len(recorded) == len(plain) == 30
+    for ours, whole in zip(recorded, plain):
+        torch.testing.assert_close(ours, whole[:, :, 12:], rtol=1e-3, atol=1e-4)
+
+
 # nbs/01_transformers/06_cache.ipynb #cbc7f103
 def test_what_inference_mode_filled_can_be_used_outside():
     cache = KVCache()

@@ -182,6 +182,19 @@ def test_errors_say_what_does_not_fit():
         flash_attention(q, k, v, impl="fast")
 
 
+# nbs/01_transformers/08_flash.ipynb #a0292597
+def test_masks_that_do_not_fit_are_named():
+    from fastcore.test import expect_fail
+
+    q, k, v, _ = random_qkv(7, 9)
+    with expect_fail(ValueError, "a mask is boolean"):
+        flash_attention(q, k, v, mask=torch.zeros(7, 9))
+    with expect_fail(ValueError, "a mask of shape (8, 9) doesn't fit scores of shape (2, 4, 7, 9)"):
+        flash_attention(q, k, v, mask=torch.ones(8, 9, dtype=torch.bool))
+    with expect_fail(ValueError, "impl='tiled' takes no mask"):
+        flash_attention(q, k, v, mask=torch.ones(7, 9, dtype=torch.bool), impl="tiled")
+
+
 # nbs/01_transformers/08_flash.ipynb #e00c2777
 def test_importing_the_library_does_not_import_triton():
     import subprocess
@@ -246,6 +259,23 @@ def test_sixteen_bits_are_at_most_twice_as_far_off_as_plain_pytorch():
                     ref,
                 )
                 assert all(e <= 2 * l for e, l in zip(found, limit)), (impl, dtype, found, limit)
+
+
+# nbs/01_transformers/08_flash.ipynb #fb186d94
+def test_a_mask_hides_as_in_plain_attention():
+    gen = torch.Generator().manual_seed(0)
+    for t_q, shape in ((7, (7, 9)), (7, (2, 1, 1, 9)), (1, (2, 1, 1, 9)), (1, (2, 4, 1, 9))):
+        q, k, v, _ = random_qkv(t_q, 9)
+        mask = torch.rand(shape, generator=gen) > 0.4
+        mask[..., 0] = True
+        for causal in (False, True):
+            plain = attention(q.double(), k.double(), v.double(), mask=mask, causal=causal)
+            for impl in ("auto", "naive"):
+                out = flash_attention(q, k, v, mask=mask, causal=causal, impl=impl)
+                torch.testing.assert_close(out.double(), plain, rtol=1e-5, atol=1e-6)
+    hidden = torch.zeros(7, 9, dtype=torch.bool)
+    q, k, v, _ = random_qkv(7, 9)
+    assert torch.equal(flash_attention(q, k, v, mask=hidden), torch.zeros_like(q))
 
 
 # nbs/01_transformers/08_flash.ipynb #a83028c0

@@ -94,6 +94,7 @@ def test_pick_and_processors_see_what_they_should():
 # nbs/01_transformers/07_generation.ipynb #d4d9f9bd
 def test_generate_checks_before_it_starts():
     from fastcore.test import expect_fail
+    from llm_course.transformers.cache import KVCache
 
     model = Transformer(Config(50, 32, 2, 4, 64, context=16))
     for prompt, n, message in (
@@ -105,6 +106,12 @@ def test_generate_checks_before_it_starts():
     ):
         with expect_fail(ValueError, message):
             generate(model, prompt, n)  # not even started
+    for cache, kind, message in (
+        (42, TypeError, "a cache is a KVCache or a PagedKVCache, got int"),
+        (KVCache(2), ValueError, "the cache holds 2"),
+    ):
+        with expect_fail(kind, message):
+            generate(model, [1, 2], 3, cache=cache)
 
 
 # nbs/01_transformers/07_generation.ipynb #b9338d0d

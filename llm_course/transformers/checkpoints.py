@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -572,6 +573,8 @@ def load(
         dtype or settings.dtype,
     )
     device = pick_device(None if device is None else str(device))
+    if device.type == "cuda" and find_spec("triton") is not None:
+        import llm_course.transformers.kernels  # noqa: F401  its kernels are flash attention's on a GPU
     if name in MODELS:
         return _load_known(name, dtype, device, Path(folder or settings.cache).expanduser())
     path = Path(name).expanduser()

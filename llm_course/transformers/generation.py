@@ -51,10 +51,23 @@ def generate(
             f"a prompt of {ids.shape[1]} tokens leaves room for {max(room, 0)} of the context's {config.context}, asked for {max_new_tokens}; shorten the prompt or ask for less"
         )
     ids = ids.to(model.embed.weight.device)
-    cache = KVCache(device=ids.device) if cache is None else cache
+    if cache is None:
+        cache = KVCache(device=ids.device)
+    _check_cache(cache)
     return _generate(
         model, ids, max_new_tokens, pick, tuple(processors), frozenset(stop_ids), cache, generator
     )
+
+
+def _check_cache(cache: object):
+    "Raises `TypeError` for what is no cache, `ValueError` for a cache of several texts."
+    if not hasattr(cache, "lengths"):
+        raise TypeError(f"a cache is a KVCache or a PagedKVCache, got {type(cache).__name__}")
+    if len(cache.lengths) != 1:
+        raise ValueError(
+            f"generate writes one text, the cache holds {len(cache.lengths)}: "
+            "give one with batch=1, or use generate_batch"
+        )
 
 # %% ../../nbs/01_transformers/07_generation.ipynb #8f60f07f
 @torch.inference_mode()
