@@ -66,7 +66,8 @@ site: docs ## build the site and serve it
 
 test-site: docs ## open every page of the site in a browser
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "test-site needs Chromium: apt-get install chromium"; exit 1; }
-	@$(BIN)/python -m pytest -q -n 2 -m site tests/system/test_site.py
+	@$(BIN)/python -m pytest -q -n 2 -m site -k "not within_a_second" tests/system/test_site.py
+	@$(BIN)/python -m pytest -q -m site -k within_a_second tests/system/test_site.py # times are taken alone
 
 constraints: .venv/.docs ## write constraints.txt from what is installed
 	@$(BIN)/python .ci/constraints.py
