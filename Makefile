@@ -18,7 +18,7 @@ help: ## this list
 	@touch $@
 
 course: .venv/.ready ## set up, fetch the model, run the tour
-	@$(BIN)/python -m llm_course._nbdev tour nbs/index.ipynb
+	@$(BIN)/python -m course_tools.export tour nbs/index.ipynb
 	@echo "Next: make lab"
 
 lab: .venv/.ready ## open the notebooks in JupyterLab
@@ -35,7 +35,7 @@ check: .venv/.ready
 	@$(BIN)/ruff check .
 
 pytest: .venv/.ready
-	@$(BIN)/python -c "from llm_course.transformers.checkpoints import load; load()"
+	@$(BIN)/python -c "from llm_course import load; load()"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 notebooks: .venv/.ready
@@ -46,7 +46,7 @@ export: .venv/.ready ## write library and tests from the notebooks
 
 save: export ## run every notebook in full and save its outputs
 	@printf '%s\n' $(NBS) | xargs -n 1 $(BIN)/nbdev-test --save
-	@$(BIN)/python -m llm_course._nbdev tidy
+	@$(BIN)/python -m course_tools.export tidy
 	@$(BIN)/nbdev-clean
 
 bench: .venv/.ready ## measure against the peers; writes benchmarks/results
@@ -57,12 +57,12 @@ bench: .venv/.ready ## measure against the peers; writes benchmarks/results
 	@touch $@
 
 docs: .venv/.docs ## build the site from the saved notebooks
-	@$(BIN)/python -m llm_course._nbdocs docs/pages docs/_build/src
+	@$(BIN)/python -m course_tools.site docs/pages docs/_build/src
 	@$(BIN)/sphinx-build -q -W --keep-going -c docs -d docs/_build/doctrees docs/_build/src docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 site: docs ## build the site and serve it
-	@$(BIN)/python -m llm_course._nbdocs serve docs/_build/html
+	@$(BIN)/python -m course_tools.site serve docs/_build/html
 
 test-site: docs ## open every page of the site in a browser
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "test-site needs Chromium: apt-get install chromium"; exit 1; }

@@ -1,11 +1,11 @@
-"""The site's configuration. `make docs` stages what Sphinx reads in _build/src (llm_course/_nbdocs.py); course_site.py adds what Sphinx lacks."""
+"""The site's configuration. `make docs` stages what Sphinx reads in _build/src (course_tools/site.py); course_site.py adds what Sphinx lacks."""
 
 import sys
 from pathlib import Path
 
 here = Path(__file__).parent
 sys.path[:0] = [str(here), str(here.parent)]
-from llm_course._nbdocs import repository_url  # noqa: E402
+from course_tools.site import repository_url  # noqa: E402
 
 project = "llm_course"
 author = "The llm_course authors"

@@ -14,8 +14,8 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.util import logging
 
-from llm_course._nbdev import modules_of
-from llm_course._nbdocs import Library
+from course_tools.export import modules_of
+from course_tools.site import Library
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parent.parent

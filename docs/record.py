@@ -1,4 +1,4 @@
-"""Records what the landing page plays back: the real model's answer to a question, with the time at which each piece of it came.
+"""Records what the landing page plays back: the real model's answer, with the time of each piece.
 
 python docs/record.py
 """
@@ -7,8 +7,8 @@ import json
 import time
 from pathlib import Path
 
+from llm_course import load
 from llm_course.core import atomic_write
-from llm_course.transformers.checkpoints import load
 from llm_course.transformers.generation import generate, stream_text
 
 STATIC = Path(__file__).parent / "_static"

@@ -1,4 +1,4 @@
-"""The processors of `llm_course/_nbdev.py`, run by the real `nbdev-export` on a small project of their own."""
+"""The processors of `course_tools/export.py`, run by the real `nbdev-export` on a small project of their own."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastcore.nbio import mk_cell, new_nb, read_nb, write_nb
 
-from llm_course._nbdev import needed_by, tidy
+from course_tools.export import needed_by, tidy
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOK = (
@@ -34,7 +34,7 @@ name = "toy"
 [tool.nbdev]
 lib_path = "toy"
 nbs_path = "nbs"
-export_procs = ["llm_course._nbdev:TestProc"]
+export_procs = ["course_tools.export:TestProc"]
 update_pyproject = false
 [tool.pytest.ini_options]
 addopts = "--strict-markers"

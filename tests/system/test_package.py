@@ -2,15 +2,19 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = sorted(
-    p
-    for p in (ROOT / "llm_course").rglob("*.py")
-    if p.name not in ("_nbdev.py", "_nbdocs.py", "_modidx.py")
+MODULES = sorted(p for p in (ROOT / "llm_course").rglob("*.py") if p.name != "_modidx.py")
+CHECKPOINTS = ROOT / "llm_course/transformers/checkpoints.py"
+needs_load = pytest.mark.skipif(
+    not CHECKPOINTS.exists(), reason="llm_course.load is in checkpoints"
 )
 
 
@@ -57,6 +61,61 @@ print(sorted(heavy & set(sys.modules)))
     assert done.returncode == 0 and done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
+def run(code, **options):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, **options
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_the_package_imports_no_torch():
+    assert run("import sys, llm_course; print('torch' in sys.modules)") == "False"
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
+    with pytest.raises(ImportError, match="cannot import name 'lead'"):
+        from llm_course import lead  # noqa: F401
+
+
+@needs_load
+def test_the_package_hands_out_load():
+    code = "import llm_course, llm_course.transformers.checkpoints as c; "
+    assert run(code + "print(llm_course.load is c.load, 'load' in dir(llm_course))") == "True True"
+
+
+@pytest.fixture
+def source(tmp_path):
+    "A copy of what a wheel is built from, so that nothing is left in the checkout."
+    source = tmp_path / "source"
+    for name in ("llm_course", "course_tools"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    return source
+
+
+def test_an_editable_install_is_a_path_that_type_checkers_follow(source, tmp_path):
+    code = f"from setuptools import build_meta; build_meta.build_editable({str(tmp_path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as z:
+        (path,) = [n for n in z.namelist() if ".dist-info/" not in n]
+        assert path.endswith(".pth")
+        assert z.read(path).decode().strip() == str(source)
+
+
+def test_the_wheel_holds_the_library_alone(source, tmp_path):
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    built = subprocess.run([*pip, "-w", tmp_path, source], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    files = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
+    held = {p.relative_to(source).as_posix() for p in (source / "llm_course").rglob("*.py")}
+    assert set(files) == held | {"llm_course/py.typed"}
+
+
 def test_every_exported_function_has_a_docstring():
     for path in MODULES:
         if path.name == "__init__.py":
@@ -66,6 +125,7 @@ def test_every_exported_function_has_a_docstring():
                 assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
 
 
+@needs_load
 def test_the_readmes_python_runs(tmp_path):
     (code,) = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S

@@ -53,7 +53,7 @@ new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.ha
 
 @pytest.fixture(scope="session")
 def address():
-    from llm_course._nbdocs import server
+    from course_tools.site import server
 
     assert PAGES, f"there is no site in {SITE}: run `make docs`"
     s = server(SITE)

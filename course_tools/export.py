@@ -1,6 +1,6 @@
 """How notebooks become tests: the nbdev processors behind `#| given`, `#| test`, `#| mark:`, `#| exercise` and `#| solution`.
 
-Written by hand, and imported by nbdev's tools only: nothing in the library needs it.
+Imported by nbdev's tools only: nothing in the library needs it.
 
     #| given             set-up that this notebook's tests share: goes to the top of the test file
     #| test NAME         runs in the notebook and becomes `def test_NAME()`
@@ -405,4 +405,4 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["tour"]:
         run_tour(sys.argv[2])
     else:
-        raise SystemExit("usage: python -m llm_course._nbdev tidy [NOTEBOOK ...] | tour NOTEBOOK")
+        raise SystemExit("usage: python -m course_tools.export tidy [NOTEBOOK ...] | tour NOTEBOOK")

@@ -1,10 +1,10 @@
 """How notebooks become pages: the doc processor, and the API reference read from the exported modules.
 
-Written by hand, and imported by the site's build only (`_nbdev.py`, its neighbour, is about tests). Nothing is executed, and the
+Imported by the site's build only (`export.py`, its neighbour, is about tests). Nothing is executed, and the
 library isn't imported: signatures, shapes and comments are read from its source, as written there.
 
-    python -m llm_course._nbdocs docs/pages docs/_build/src     stage what Sphinx reads
-    python -m llm_course._nbdocs serve docs/_build/html [PORT]  look at the built site
+    python -m course_tools.site docs/pages docs/_build/src     stage what Sphinx reads
+    python -m course_tools.site serve docs/_build/html [PORT]  look at the built site
 """
 
 import ast
@@ -804,7 +804,7 @@ def social_card(title: str, subtitle: str, figure: bytes | None) -> bytes:
 
 def stage(written: Path, out: Path):
     "Write what Sphinx reads to `out`: the pages in `written`, a page a notebook, the API, the benchmarks, and their pictures."
-    from llm_course._nbdev import modules_of
+    from course_tools.export import modules_of
 
     cfg = get_config()
     root, nbs = cfg.config_path.resolve(), cfg.nbs_path.resolve()
@@ -1041,7 +1041,7 @@ def plot(rows: list[dict], columns: list[str]) -> bytes | None:
         return None
     values = [r[c] for r in rows for c in floats if r.get(c)]
     wide = max(values) > 30 * min(values)
-    with style.context("llm_course.course"):
+    with style.context("course_tools.course"):
         if labels:
             names, n = [" · ".join(str(r.get(c, "")) for c in labels) for r in rows], len(floats)
             fig = Figure(figsize=(7, 0.7 + len(rows) * (0.14 + 0.2 * n)), dpi=180)
