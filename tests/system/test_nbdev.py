@@ -1,4 +1,4 @@
-"""The processors of `course_tools/export.py`, run by the real `nbdev-export` on a small project of their own."""
+"""The processors of `course_tools/export.py`, run by the real `nbdev-export` on a small project."""
 
 import os
 import subprocess

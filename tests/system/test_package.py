@@ -1,4 +1,4 @@
-"""What a programmer who installs the library gets: only declared dependencies, a light import, no network."""
+"""What a programmer who installs the library gets: declared dependencies, a light import."""
 
 import ast
 import re
@@ -54,7 +54,8 @@ import socket, sys
 def refuse(*a, **k): raise AssertionError("an import reached for the network")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 import llm_course.transformers.model
-heavy = {"transformers", "gguf", "huggingface_hub", "tokenizers", "jinja2", "matplotlib", "pandas", "IPython", "triton", "fastcore", "nbdev"}
+heavy = {"transformers", "gguf", "huggingface_hub", "tokenizers", "jinja2", "matplotlib"}
+heavy |= {"pandas", "IPython", "triton", "fastcore", "nbdev", "course_tools"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
