@@ -5,7 +5,7 @@ export GOMP_SPINCOUNT := 0
 export PYTHONUTF8 := 1
 NBS := $(shell find nbs -name '*.ipynb' -not -path '*/.*')
 
-.PHONY: help course lab test check pytest notebooks export save bench docs site test-site constraints clean
+.PHONY: help course lab test test-slow check pytest notebooks export save bench docs site test-site constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +24,12 @@ course: .venv/.ready ## set up, fetch the model, run the tour
 lab: .venv/.ready ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab nbs/index.ipynb
 
-test: check pytest notebooks ## everything that must hold: exports, layers, lint, tests, notebooks
+.venv/.peers: .venv/.ready
+	@echo "Installing what the tests compare with (some minutes the first time)"
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[peers]'
+	@touch $@
+
+test: .venv/.peers check pytest notebooks ## everything that must hold: exports, layers, lint, tests, notebooks
 	@echo "All good."
 
 check: .venv/.ready
@@ -37,6 +42,9 @@ check: .venv/.ready
 pytest: .venv/.ready
 	@$(BIN)/python -c "from llm_course import load; load()"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+test-slow: .venv/.peers ## the tests that take long
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m slow
 
 notebooks: .venv/.ready
 	@printf '%s\n' $(NBS) | LLM_COURSE_BUDGET=quick OMP_NUM_THREADS=1 xargs -n 1 -P 2 $(BIN)/nbdev-test # a process each: triton decides once how to run
@@ -64,12 +72,12 @@ docs: .venv/.docs ## build the site from the saved notebooks
 site: docs ## build the site and serve it
 	@$(BIN)/python -m course_tools.site serve docs/_build/html
 
-test-site: docs ## open every page of the site in a browser
+test-site: docs ## open every page of the site, and JupyterLab, in a browser
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "test-site needs Chromium: apt-get install chromium"; exit 1; }
-	@$(BIN)/python -m pytest -q -n 2 -m site -k "not within_a_second" tests/system/test_site.py
+	@$(BIN)/python -m pytest -q -n 2 -m "site or lab" -k "not within_a_second" tests/system/test_lab.py tests/system/test_site.py # the long ones first
 	@$(BIN)/python -m pytest -q -m site -k within_a_second tests/system/test_site.py # times are taken alone
 
-constraints: .venv/.docs ## write constraints.txt from what is installed
+constraints: .venv/.docs .venv/.peers ## write constraints.txt from what is installed
 	@$(BIN)/python .ci/constraints.py
 
 clean: ## delete what was built; the model stays in its cache

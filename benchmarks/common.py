@@ -1,4 +1,4 @@
-"""What every benchmark needs: the machine and the versions, timings taken in turn, a table, and a result file that is whole or absent.
+"""What every benchmark needs: the machine, timings taken in turn, a table, a result file.
 
 from common import in_turn, save, table
 seconds = in_turn({"ours": f, "theirs": g}, repeats=5)
@@ -23,43 +23,64 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 RESULTS = Path(__file__).parent / "results"
+CPUINFO = Path("/proc/cpuinfo")
+# What decides which kernels a CPU can run, as Linux names it (x86, then Arm).
+CPU_FEATURES = (
+    *("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni"),
+    *("amx_tile", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "bf16", "i8mm", "sve"),
+)
 
 
 def machine() -> dict:
     "What this machine is: `name` is also the name of its folder of results."
     import torch
 
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    cpu = next(
-        (l.split(":")[1].strip() for l in lines if l.startswith("model name")),
-        platform.processor() or platform.machine(),
-    )
+    cpu = _cpuinfo("model name") or platform.processor() or platform.machine()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found = {
         "name": _slug(gpu or f"{cpu} {cores} cores"),
         "cpu": cpu,
         "cores": cores,
+        "features": cpu_features(),
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
     }
     if hasattr(os, "sysconf"):
-        found["memory_gb"] = round(
-            os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
-        )
+        found["memory_gb"] = _gigabytes(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     if gpu:
-        found |= {
-            "gpu": gpu,
-            "gpu_memory_gb": round(torch.cuda.get_device_properties(0).total_memory / 2**30, 1),
-            "cuda": torch.version.cuda,
-        }
+        found["gpu"] = gpu
+        found["gpu_memory_gb"] = _gigabytes(torch.cuda.get_device_properties(0).total_memory)
+        found["cuda"] = torch.version.cuda
     return found
 
 
+def cpu_features() -> list[str]:
+    "Those of `CPU_FEATURES` that this CPU has; empty where the system doesn't say."
+    flags = (_cpuinfo("flags") or _cpuinfo("Features") or "").split()
+    return [name for name in CPU_FEATURES if name in flags]
+
+
+def _cpuinfo(key: str) -> str | None:
+    "What Linux says of the first core under `key`."
+    if not CPUINFO.exists():
+        return None
+    for line in CPUINFO.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return None
+
+
+def _gigabytes(n_bytes: int) -> float:
+    return round(n_bytes / 2**30, 1)
+
+
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower().replace("(r)", "").replace("(tm)", "")).strip(
-        "-"
-    )
+    "A text as a folder's name."
+    plain = text.lower().replace("(r)", "").replace("(tm)", "")
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 
 
 def versions(*packages: str) -> dict[str, str | None]:
@@ -104,22 +125,30 @@ def in_turn(
     *,
     progress: bool = True,
 ) -> dict[str, list[float]]:  # name -> seconds of each call
-    "Seconds of each run, taken in turn: round after round, each round in another order, so that a slow minute of the machine hits all alike."
-    seconds = {name: [] for name in runs}
+    """Seconds of each run, taken in turn.
+
+    Round after round, each in another order, so that a slow minute of the machine hits all alike.
+    """
+    fewer = fewer or {}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(warm_up):
         for f in runs.values():
             f()
     for i in range(repeats):
-        names = list(runs)[i % len(runs) :] + list(runs)[: i % len(runs)]
-        for name in names:
-            if len(seconds[name]) >= (fewer or {}).get(name, repeats):
+        for name in rotated(list(runs), i):
+            if len(seconds[name]) >= fewer.get(name, repeats):
                 continue
-            seconds[name].append(timed(runs[name]))
+            s = timed(runs[name])
+            seconds[name].append(s)
             if progress:
-                print(
-                    f"  round {i + 1}/{repeats}  {name}: {seconds[name][-1]:.4g} s", file=sys.stderr
-                )
+                print(f"  round {i + 1}/{repeats}  {name}: {s:.4g} s", file=sys.stderr)
     return seconds
+
+
+def rotated(items: list, n: int) -> list:
+    "The items, beginning with the n-th."
+    first = n % len(items)
+    return items[first:] + items[:first]
 
 
 def median(values: Sequence[float]) -> float:
@@ -128,14 +157,20 @@ def median(values: Sequence[float]) -> float:
 
 def table(rows: Sequence[Mapping], digits: int = 3) -> str:
     "The rows as aligned text."
-    show = lambda v: f"{v:.{digits}g}" if isinstance(v, float) else str(v)
-    head = list(dict.fromkeys(k for r in rows for k in r))
-    cells = [head] + [[show(r.get(k, "")) for k in head] for r in rows]
-    widths = [max(len(c[i]) for c in cells) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths)))
-        for row in cells
-    )
+
+    def show(value) -> str:
+        return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [columns]
+    for row in rows:
+        cells.append([show(row.get(column, "")) for column in columns])
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = []
+    for first, *others in cells:
+        right = [text.rjust(width) for text, width in zip(others, widths[1:])]
+        lines.append("  ".join([first.ljust(widths[0]), *right]))
+    return "\n".join(lines)
 
 
 def save(

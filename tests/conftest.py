@@ -1,12 +1,16 @@
-"""What every test run needs: types and shapes checked, kernels interpreted without a GPU, failures that name their notebook cell."""
+"""What every test run needs.
+
+Types and shapes are checked, kernels are interpreted without a GPU, failures name their notebook's
+cell, and what needs a GPU, a network, much time or a peer is skipped, with the reason.
+"""
 
 import os
 import re
+import shutil
 from pathlib import Path
 
-os.environ.setdefault(
-    "GOMP_SPINCOUNT", "0"
-)  # two busy processes on two cores: don't burn time in spin locks
+# Two busy processes on two cores: don't burn time in spin locks.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that wants the hub is marked `net`
 import torch  # noqa: E402
 
@@ -32,7 +36,7 @@ _expect_fail = fastcore.test.expect_fail
 
 @contextmanager
 def expect_fail(*args, **kwargs):
-    "fastcore's, with the type checker silent: wrong input on purpose must reach the function's own checks."
+    "fastcore's, with the type checker silent: wrong input must reach the function's own checks."
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         with _expect_fail(*args, **kwargs):
@@ -44,15 +48,24 @@ def expect_fail(*args, **kwargs):
 fastcore.test.expect_fail = expect_fail
 
 
+# Left out unless asked for: the mark, and how to ask.
+ASKED_FOR = {
+    "slow": "make test-slow",
+    "net": "pytest -m net",
+    "site": "make test-site",
+    "lab": "make test-site",
+}
+
+
 def pytest_collection_modifyitems(config, items):
     no_gpu = pytest.mark.skip(reason="needs a CUDA device")
     asked = config.option.markexpr or ""
     for item in items:
         if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(no_gpu)
-        for mark in ("net", "site"):
+        for mark, command in ASKED_FOR.items():
             if mark in item.keywords and mark not in asked:
-                item.add_marker(pytest.mark.skip(reason=f"asked for with -m {mark}"))
+                item.add_marker(pytest.mark.skip(reason=f"{mark}: ask with `{command}`"))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -65,3 +78,50 @@ def pytest_runtest_makereport(item, call):
     lines = open(code.co_filename, encoding="utf-8").read().splitlines()
     if m := re.fullmatch(r"# (\S+\.ipynb) #(\S+)", lines[code.co_firstlineno - 2]):
         report.sections.append(("where to mend it", f"{m[1]}, cell #{m[2]}; then run: make export"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    "Skip a test that imports a peer which isn't here (extra `peers` in pyproject.toml)."
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in peers():
+            raise
+        pytest.skip(f"needs the peer {package}: make test installs it")
+
+
+def peers() -> set[str]:
+    "The packages of the extra `peers`, as they are imported."
+    text = (LIBRARY.parent / "pyproject.toml").read_text(encoding="utf-8")
+    extra = text.split("peers = [")[1].split("\n]")[0]
+    names = re.findall(r'^ +"([a-z-]+)[<>=]', extra, re.M)
+    return {"google" if name == "google-adk" else name.replace("-", "_") for name in names}
+
+
+# A browser for the tests that are marked `site` and `lab`.
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    "Debian's Chromium, or the one that CHROMIUM names."
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if not path:
+        pytest.fail("no Chromium found: `apt-get install chromium`, or set CHROMIUM to its path")
+    with sync_playwright() as p:
+        b = p.chromium.launch(executable_path=path, args=FLAGS)
+        yield b
+        b.close()

@@ -1,9 +1,7 @@
 "The built site in a real browser: `make test-site` builds it and runs this file. Needs Chromium (Debian: apt-get install chromium)."
 
 import json
-import os
 import re
-import shutil
 import struct
 import threading
 from html.parser import HTMLParser
@@ -37,15 +35,6 @@ LOOKS = [
     for mode in (MODES if url in OF_EACH_KIND else [list(MODES)[i % len(MODES)]])
 ]
 PHONE_WIDTH = 390
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 MEASURE = """window.shift = 0; window.shifted = [];
 new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) {
   shift += e.value; shifted.push(...e.sources.map((s) => s.node?.outerHTML?.slice(0, 80) ?? "?")); } }).observe({ type: "layout-shift", buffered: true });"""
@@ -60,24 +49,6 @@ def address():
     threading.Thread(target=s.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{s.server_port}/"
     s.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = os.environ.get("CHROMIUM") or next(
-        filter(
-            None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))
-        ),
-        None,
-    )
-    if not path:
-        pytest.fail("no Chromium found: `apt-get install chromium`, or set CHROMIUM to its path")
-    with sync_playwright() as p:
-        b = p.chromium.launch(executable_path=path, args=FLAGS)
-        yield b
-        b.close()
 
 
 @pytest.fixture
