@@ -8,7 +8,7 @@ __all__ = ['Activation', 'ACTIVATIONS', 'MLP', 'SwiGLU', 'RMSNorm', 'LayerNorm',
 # %% ../../nbs/01_transformers/04_blocks.ipynb #b004cfa4
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
