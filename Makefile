@@ -31,7 +31,8 @@ exercises: .venv/.ready ## copy the notebooks, without solutions, to a folder; w
 where: .venv/.ready ## print the cell of an id, as failures and tests name it: make where eda93747
 	@$(BIN)/python -m course_tools.export where $(or $(ID),$(wordlist 2,99,$(MAKECMDGOALS)))
 ifeq (where,$(firstword $(MAKECMDGOALS)))
-$(wordlist 2,99,$(MAKECMDGOALS)): where ;
+$(wordlist 2,99,$(MAKECMDGOALS)): where
+	@:
 endif
 
 .venv/.peers: .venv/.ready

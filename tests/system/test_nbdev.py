@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastcore.nbio import mk_cell, new_nb, read_nb, write_nb
 
-from course_tools.export import needed_by, tidy
+from course_tools.export import needed_by, tidy, where
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOK = (
@@ -256,3 +256,55 @@ def test_needed_names_follow_pythons_scopes():
         "h"
     }
     assert needed_by("try: import m\nexcept ImportError: m = None\nprint(m, n)") == {"n"}
+
+
+@pytest.fixture
+def cells(tmp_path):
+    "Two notebooks, in which two cells have ids that begin alike, and two have the same."
+    for name, ids in (("one", ["abcd1234", "abcf0000", "5a5a5a5a"]), ("two", ["5a5a5a5a"])):
+        made = [mk_cell(f"{name} {i}", "markdown", id=i) for i in ids]
+        write_nb(new_nb(made), tmp_path / f"{name}.ipynb")
+    return lambda text: where(text, [Path("one.ipynb"), Path("two.ipynb")], tmp_path)
+
+
+@pytest.mark.parametrize("text", ["abcd1234", "#abcd1234", "abcd", " abcd ", "cell-abcd1234"])
+def test_where_prints_the_cell_of_an_id_or_of_its_beginning(cells, text):
+    assert cells(text) == "one.ipynb, cell 1 of 3, #abcd1234 (markdown)\n\none abcd1234"
+
+
+def test_where_prints_both_cells_of_an_id_that_two_notebooks_have(cells):
+    assert "one 5a5a5a5a\n\ntwo.ipynb, cell 1 of 1" in cells("5a5a")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("abc", "2 cells have an id that begins with 'abc':\none.ipynb, cell 1 of 3, #abcd1234"),
+        ("zzz", "no cell of the course has the id 'zzz'"),
+        ("", "which cell?"),
+        ("#", "which cell?"),
+    ],
+)
+def test_where_says_what_it_needs(cells, text, message):
+    with pytest.raises(ValueError) as raised:
+        cells(text)
+    assert message in str(raised.value)
+
+
+def test_the_command_where_names_a_notebook_of_the_course():
+    def command(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "course_tools.export", *arguments],
+            cwd=ROOT / "docs",
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout + done.stderr
+
+    first = read_nb(ROOT / "nbs/index.ipynb").cells[0]
+    place = f"nbs/index.ipynb, cell 1 of {len(read_nb(ROOT / 'nbs/index.ipynb').cells)}"
+    assert command("where", first.id).startswith(place)
+    assert "no cell of the course" in command("where", "nowhere")
+    assert "one id at a time" in command("where", "a", "b")
+    assert "usage:" in command("when")
