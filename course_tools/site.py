@@ -25,6 +25,8 @@ from nbdev.config import get_config
 from nbdev.doclinks import nbglob
 from nbdev.process import NBProcessor, Processor
 
+from course_tools.proved import Proved, claims_on, tables
+
 # What a chapter is called where no page in docs/pages introduces it yet; the folder's number gives the order.
 CHAPTERS = {
     "transformers": (
@@ -602,6 +604,7 @@ class Page:
         subtitle = re.search(r"^> (.+)$", first, re.M)
         self.title, self.subtitle = title[1].strip(), subtitle[1].strip() if subtitle else ""
         code = [c for c in cells if c.cell_type == "code" and "hide" not in c.directives]
+        self.claims = claims_on(cells)
         self.module = next(
             (
                 c.directives["default_exp"]
@@ -740,6 +743,15 @@ def answer(path: Path) -> str:
     )
 
 
+def proved(pages: list[Page]) -> str:
+    "The claims on all pages, by chapter."
+    chapters: dict[str, list[tuple[str, str, list[Proved]]]] = {}
+    for p in pages:
+        title = CHAPTERS.get(p.chapter, (p.chapter.title() or "Set-up", ""))[0]
+        chapters.setdefault(title, []).append((p.title, p.docname, p.claims))
+    return tables(chapters)
+
+
 def write(path: Path, text: str | bytes):
     "Write a file unless it says the same already, so that Sphinx rereads only what changed."
     data = text.encode() if isinstance(text, str) else text
@@ -857,6 +869,7 @@ def stage(written: Path, out: Path):
             + "\n\n"
             + toctree([p.name for p in chapters[name]], ":hidden:")
         ),
+        "<!-- proved -->": lambda _: proved(pages),
         "<!-- benchmarks -->": lambda _: benchmarks(root / "benchmarks/results", put),
     }
     for name, text in texts.items():
@@ -911,7 +924,7 @@ def stage(written: Path, out: Path):
         + "\n".join(lines)
         + "\n\n## Reference\n\n"
         + "\n".join(f"- [{m}](api/{m.split('.', 1)[1]}.html): {d}" for m, d in library.docs.items())
-        + "\n- [Glossary](glossary.html): the course's terms, in a sentence or two each\n- [Benchmarks](benchmarks.html): measured against peers, with machine and date\n",
+        + "\n- [Glossary](glossary.html): the course's terms, in a sentence or two each\n- [What is proved](proved.html): claims, with the tests behind them\n- [Benchmarks](benchmarks.html): measured against peers, with machine and date\n",
     )
     for p in out.rglob("*"):
         if p.is_file() and p not in kept:

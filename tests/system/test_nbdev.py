@@ -150,6 +150,9 @@ def test_a_missing_name_is_an_error_that_says_where(project):
         (["#| test a\n!ls"], "not plain Python"),
         (["#| given\nfrom math import *"], "name what you import"),
         (["#| test a\n"], "is empty"),
+        (["#| claim: It holds.\nx = 1"], "goes with `#| test NAME`"),
+        (["#| given\n#| oracle: x\nx = 1"], "goes with `#| test NAME`"),
+        (["#| test a\n#| claim:\nassert 1"], "`#| claim:` needs a text"),
     ],
 )
 def test_mistakes_are_errors(project, cells, message):
@@ -182,6 +185,16 @@ def test_orphans_are_deleted_and_nothing_else(project):
         project.export().returncode == 0
         and not (project.folder / "tests" / "test_chap_other.py").exists()
     )
+
+
+def test_a_claim_becomes_the_tests_docstring_and_no_code(project):
+    claim = "#| claim: Twice: once, and once more,\n#| claim: is two.\n#| oracle: `x + x`\n"
+    project.notebook("mod.ipynb", *SETUP, f"#| test a\n{claim}assert double(1) == 2")
+    text = project.exported()
+    assert "Twice: once, and once more, is two.\n\n    Oracle: `x + x`\n" in text
+    assert "#|" not in text
+    done = project._python("-c", "import tests.test_chap_mod as t; print(t.test_a.__doc__)")
+    assert done.stdout.startswith("Twice: once")
 
 
 def test_marks_become_pytest_marks(project):
