@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from fastcore.nbio import nb2str, read_nb
 
-from course_tools.export import bound_in, needed_by
+from course_tools.export import bound_in, is_answer, needed_by
 
 LINK = re.compile(r"\]\((?!#|[a-z][\w+.-]*:)([^)\s#]+)((?:#[^)\s]*)?)\)")  # no address of the web
 
@@ -32,12 +32,6 @@ class Report:
 
 
 # One page ---------------------------------------------------------------------------------------
-
-
-def is_answer(cell) -> bool:
-    "Whether a cell is a solution, or a test of one."
-    words = cell.directives
-    return "solution" in words or words.get("test", "").removeprefix("test_").startswith("solution")
 
 
 def names(find, source: str) -> set[str]:

@@ -8,6 +8,8 @@ Imported by nbdev's tools only: nothing in the library needs it.
     #| exercise          a reader's stub: shown, never executed
     #| solution          its answer: executed, tested, folded
     #| claim: TEXT       with `test`: what it proves, for the site (see proved.py)
+    #| draw              code that only draws: folded, the figure stays in view
+    #| hide              plumbing: off the site's page, folded in JupyterLab
 """
 
 import ast
@@ -117,6 +119,10 @@ class NotebookTests:
             )
         if "mark" in d and "test" not in d:
             raise CellError(self.notebook, cell, "`#| mark:` goes with `#| test NAME`")
+        others = [word for word in ("hide", "test", "exercise", "solution") if word in d]
+        if "draw" in d and others:
+            message = f"`#| draw` folds code and shows its figure: it can't be {others[0]} too"
+            raise CellError(self.notebook, cell, message)
         claim = self.claims.get(cell.id)
         texts = {word: getattr(claim, word) for word in WORDS} if claim else {}
         if wrong := problem(d, texts):
@@ -343,35 +349,83 @@ class TestProc(Processor):
             path.write_text(source, encoding="utf-8")
 
 
+# What is folded ------------------------------------------------------------------------------------------------------
+
+FOLDED = {"hide", "draw", "solution"}  # words of cells whose source JupyterLab folds
+
+
+def words_of(cell) -> dict[str, str]:
+    "A code cell's directives, whether they still stand in its source or were taken out of it."
+    return cell.get("directives_") or cell.directives
+
+
+def is_answer(cell) -> bool:
+    "Whether a cell is an exercise's solution, or a test of one: both would give it away."
+    words = words_of(cell)
+    return "solution" in words or words.get("test", "").removeprefix("test_").startswith("solution")
+
+
+def later_tests(cells) -> list:
+    """The test cells that a first one stands for: those of each run but its first.
+
+    Text ends a run, and so does code that the page shows.
+    """
+    found, in_run = [], False
+    for cell in cells:
+        if cell.cell_type != "code":
+            in_run = False
+            continue
+        words = words_of(cell)
+        is_test = "test" in words and not is_answer(cell)
+        if is_test and in_run:
+            found.append(cell)
+        in_run = is_test or in_run and "hide" in words
+    return found
+
+
+def folded_cells(cells) -> list:
+    "The code cells whose source JupyterLab shows folded."
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    return later_tests(cells) + [c for c in code if FOLDED & words_of(c).keys() or is_answer(c)]
+
+
 # Commands ------------------------------------------------------------------------------------------------------------
 
 
 def tidy(paths):
-    "Fold the source of `#| solution` cells, for JupyterLab, drop progress bars, and store figures with 256 colours, a third of the size."
+    "Fold cells for JupyterLab, drop progress bars, and store figures with 256 colours."
     for path in paths:
-        nb, changed = read_nb(path), False
-        for cell in nb.cells:
-            if cell.cell_type != "code":
-                continue
-            if ("solution" in cell.directives) != bool(
-                cell.metadata.get("jupyter", {}).get("source_hidden")
-            ):
-                if "solution" in cell.directives:
-                    cell.metadata["jupyter"] = {"source_hidden": True}
-                else:
-                    cell.metadata.pop("jupyter")
-                changed = True
-            bars = [o for o in cell.get("outputs", []) if "\r" in o.get("text", "")]
-            if bars:
-                cell["outputs"], changed = [o for o in cell["outputs"] if o not in bars], True
-            for data in (
-                o["data"] for o in cell.get("outputs", []) if "image/png" in o.get("data", {})
-            ):
-                small = _with_palette(data["image/png"])
-                if len(small) < len(data["image/png"]):
-                    data["image/png"], changed = small, True
-        if changed:
+        nb = read_nb(path)
+        code = [cell for cell in nb.cells if cell.cell_type == "code"]
+        folded = {id(cell) for cell in folded_cells(nb.cells)}
+        changes = [_fold(cell, id(cell) in folded) for cell in code]
+        changes += [_tidy_outputs(cell) for cell in code]
+        if any(changes):
             write_nb(nb, path)
+
+
+def _fold(cell, folded: bool) -> bool:
+    "Fold a cell's source in JupyterLab, or unfold it; whether that changed anything."
+    if bool(cell.metadata.get("jupyter", {}).get("source_hidden")) == folded:
+        return False
+    if folded:
+        cell.metadata["jupyter"] = {"source_hidden": True}
+    else:
+        cell.metadata.pop("jupyter")
+    return True
+
+
+def _tidy_outputs(cell) -> bool:
+    "Drop progress bars and make figures small; whether that changed anything."
+    outputs = [o for o in cell.get("outputs", []) if "\r" not in o.get("text", "")]
+    changed = len(outputs) < len(cell.get("outputs", []))
+    if changed:
+        cell["outputs"] = outputs
+    for data in (o["data"] for o in outputs if "image/png" in o.get("data", {})):
+        small = _with_palette(data["image/png"])
+        if len(small) < len(data["image/png"]):
+            data["image/png"], changed = small, True
+    return changed
 
 
 def _with_palette(png: str) -> str:

@@ -25,6 +25,7 @@ from nbdev.config import get_config
 from nbdev.doclinks import nbglob
 from nbdev.process import NBProcessor, Processor
 
+from course_tools.export import is_answer, later_tests, modules_of
 from course_tools.proved import Proved, claims_on, tables
 
 # What a chapter is called where no page in docs/pages introduces it yet; the folder's number gives the order.
@@ -539,12 +540,30 @@ class DocProc(Processor):
     def _alt_(self, cell, *words):
         cell.metadata.setdefault("mystnb", {})["image"] = {"alt": " ".join(words)}
 
+    def begin(self):
+        answers = {id(c) for c in self.nb.cells if c.cell_type == "code" and is_answer(c)}
+        self.of_answers = answers
+        self.later = {id(cell) for cell in later_tests(self.nb.cells)}
+
     def _test_(self, cell, name):
         marks = [
             {"gpu": "on a GPU", "net": "with a network", "slow": ""}[m]
             for m in cell.directives_.get("mark", "").replace(",", " ").split()
         ]
-        self._fold(cell, "test", " ".join(["Test:", name.replace("_", " "), *filter(None, marks)]))
+        label = " ".join(["Test:", name.replace("_", " "), *filter(None, marks)])
+        if id(cell) in self.later or id(cell) in self.of_answers:
+            self._fold(cell, "test", label)
+            cell.metadata["course"]["later"] = id(cell) in self.later
+        else:
+            self._mark(cell, "test", label)
+
+    def _draw_(self, cell):
+        self._mark(cell, "draw")
+        cell.metadata["tags"].append("hide-input")
+        cell.metadata.setdefault("mystnb", {}).update(
+            code_prompt_show="Show the code of the figure",
+            code_prompt_hide="Hide the code of the figure",
+        )
 
     def _solution_(self, cell):
         self._fold(cell, "solution", "Solution")
@@ -816,8 +835,6 @@ def social_card(title: str, subtitle: str, figure: bytes | None) -> bytes:
 
 def stage(written: Path, out: Path):
     "Write what Sphinx reads to `out`: the pages in `written`, a page a notebook, the API, the benchmarks, and their pictures."
-    from course_tools.export import modules_of
-
     cfg = get_config()
     root, nbs = cfg.config_path.resolve(), cfg.nbs_path.resolve()
     repository = repository_url(root)

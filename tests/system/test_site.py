@@ -267,6 +267,32 @@ def test_solution_unfolds(open_page, mode):
     code.wait_for(state="hidden")
 
 
+def test_a_run_of_tests_shows_its_first_and_unfolds_the_others(open_page):
+    page = open_page("transformers/attention.html")
+    more = page.locator("details.more-checks").first
+    first = more.locator("xpath=preceding-sibling::*[1]")
+    assert "tag_test" in first.get_attribute("class")
+    assert first.locator(".cell_input").is_visible()
+    assert first.locator(".cell-label").inner_text().startswith("Test: ")
+    count = more.locator(".tag_test").count()
+    assert more.locator("> summary").inner_text() == f"{count} more check" + "s" * (count > 1)
+    test = more.locator(".tag_test").first
+    assert not test.is_visible()
+    more.locator("> summary").click()
+    test.locator("summary").click()
+    test.locator(".cell_input").wait_for(state="visible")
+
+
+def test_no_fold_stands_open_and_every_test_is_in_the_page(open_page):
+    source = ROOT / "docs/_build/src/transformers/attention.ipynb"
+    tests = source.read_text(encoding="utf-8").count('"label": "Test: ') + len(
+        re.findall(r'"code_prompt_show": "Test: ', source.read_text(encoding="utf-8"))
+    )
+    page = open_page("transformers/attention.html")
+    assert page.locator(".tag_test").count() == tests
+    assert page.locator("article details[open]").count() == 0
+
+
 def test_copy_button_copies_without_the_prompt(open_page):
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
     block = page.locator(".highlight-console").first
