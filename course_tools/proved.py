@@ -93,7 +93,8 @@ def in_table(text: str) -> str:
 
 def row(proved: Proved, address: str) -> str:
     name = proved.test.replace("_", " ")
-    link = f'<a href="{address}#cell-{proved.cell}" title="{name}">the test</a>'
+    place = f"{address}#cell-{proved.cell}"
+    link = f'<a class="reference" href="{place}" title="{name}">the test</a>'
     claim = in_table(proved.claim) + (f" *({proved.condition})*" if proved.condition else "")
     return f"| {claim} | {in_table(proved.oracle)} | {in_table(proved.tolerance)} | {link} |"
 
