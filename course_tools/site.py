@@ -624,6 +624,7 @@ class Page:
         self.title, self.subtitle = title[1].strip(), subtitle[1].strip() if subtitle else ""
         code = [c for c in cells if c.cell_type == "code" and "hide" not in c.directives]
         self.claims = claims_on(cells)
+        self.cells = [c.id for c in code]
         self.module = next(
             (
                 c.directives["default_exp"]
@@ -760,6 +761,18 @@ def answer(path: Path) -> str:
         f'```{{raw}} html\n<figure class="answer"><figcaption><b>{escape(r["model"])}</b> on {escape(r["machine"])}'
         f'<span>{r["tokens_per_second"]} tokens a second</span></figcaption>\n<p class="question">{escape(r["question"])}</p>\n<p class="reply">{tokens}</p></figure>\n```'
     )
+
+
+def anchors(pages: list[Page], library: Library, moved: Path) -> dict[str, dict]:
+    "Where an anchor of the site is now, for addresses of earlier times: cells, names, sections."
+    names: dict[str, list[str]] = {}
+    for name, found in library.names.items():
+        names.setdefault(found[0].module.split(".", 1)[1], []).append(name)
+    return {
+        "cells": {p.docname: p.cells for p in pages},
+        "names": names,
+        "sections": json.loads(moved.read_text(encoding="utf-8")),
+    }
 
 
 def proved(pages: list[Page]) -> str:
@@ -933,6 +946,7 @@ def stage(written: Path, out: Path):
             ),
         )
     put("api/index.md", api_index(library))
+    put("_extra/anchors.json", json.dumps(anchors(pages, library, written.parent / "moved.json")))
     lines = [f"- [{p.title}]({p.docname}.html): {p.subtitle}" for p in pages]
     put(
         "_extra/llms.txt",
