@@ -74,15 +74,20 @@ def test_attention_equals_pytorch_in_double_precision():
     """
     from torch.nn.functional import scaled_dot_product_attention as sdpa
 
+    masks = {"none": None, "random": torch.rand(2, 6, 7, 11) > 0.3}
+    masks["random"][..., range(7), range(4, 11)] = True  # each query sees its own key
     for hk in (1, 2, 3, 6):
         for causal, window in ((False, None), (True, None), (True, 4)):
             for scale in (None, 0.3):
-                qkv = random_qkv(hk=hk)
-                allowed = causal_mask(7, 11, window=window) if causal else None
-                exact = [y.double() for y in qkv]
-                ref = sdpa(*exact, attn_mask=allowed, enable_gqa=True, scale=scale)
-                ours = attention(*qkv, causal=causal, window=window, scale=scale)
-                assert error(ours, ref) < 1e-6
+                for mask in masks.values():
+                    qkv = random_qkv(hk=hk)
+                    allowed = causal_mask(7, 11, window=window) if causal else None
+                    if mask is not None:
+                        allowed = mask if allowed is None else mask & allowed
+                    exact = [y.double() for y in qkv]
+                    ref = sdpa(*exact, attn_mask=allowed, enable_gqa=True, scale=scale)
+                    ours = attention(*qkv, mask=mask, causal=causal, window=window, scale=scale)
+                    assert error(ours, ref) < 1e-6
 
 
 # nbs/01_transformers/02_attention.ipynb #9a5d155c
