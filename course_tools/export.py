@@ -14,6 +14,7 @@ Imported by nbdev's tools only: nothing in the library needs it.
 
 import ast
 import builtins
+import os
 import re
 import symtable
 import sys
@@ -447,8 +448,6 @@ def _with_palette(png: str) -> str:
 
 def run_tour(path):
     "Run a notebook's cells in this terminal, as they come, with the prose between them."
-    import os
-
     from IPython.core.interactiveshell import InteractiveShell
     from rich.console import Console
     from rich.markdown import Markdown
@@ -456,11 +455,13 @@ def run_tour(path):
     shell, console, path = InteractiveShell.instance(), Console(), Path(path)
     os.chdir(path.parent)
     for cell in read_nb(path.name).cells:
+        words = cell.directives if cell.cell_type == "code" else {}
         if cell.cell_type == "markdown":
             console.print(Markdown(cell.source), "")
-        elif (
-            cell.cell_type == "code" and not {"exercise", "mark", "notest"} & cell.directives.keys()
-        ):
+        elif "draw" in words:  # a terminal shows no figure: say what is on it
+            about = f"A figure, in the notebook and on the site: {words.get('alt', 'no words')}"
+            console.print(about, "", style="dim", highlight=False)
+        elif cell.cell_type == "code" and not {"exercise", "mark", "notest"} & words.keys():
             if not shell.run_cell(cell.source).success:
                 raise SystemExit(f"\n{path} stopped at cell #{cell.id}")
             print()
