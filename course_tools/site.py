@@ -25,8 +25,9 @@ from nbdev.config import get_config
 from nbdev.doclinks import nbglob
 from nbdev.process import NBProcessor, Processor
 
-from course_tools.export import is_answer, later_tests, modules_of
+from course_tools.export import modules_of
 from course_tools.proved import Proved, claims_on, tables
+from course_tools.words import is_answer, later_tests, texts_of
 
 # What a chapter is called where no page in docs/pages introduces it yet; the folder's number gives the order.
 CHAPTERS = {
@@ -537,13 +538,15 @@ class DocProc(Processor):
     def _exercise_(self, cell):
         self._mark(cell, "exercise", "Your turn")
 
-    def _alt_(self, cell, *words):
-        cell.metadata.setdefault("mystnb", {})["image"] = {"alt": " ".join(words)}
+    def _alt_(self, cell, *_):
+        cell.metadata.setdefault("mystnb", {})["image"] = {"alt": self.alts[cell.id]}
 
     def begin(self):
         answers = {id(c) for c in self.nb.cells if c.cell_type == "code" and is_answer(c)}
         self.of_answers = answers
         self.later = {id(cell) for cell in later_tests(self.nb.cells)}
+        sources = {cell.id: cell.source for cell in read_nb(self.nb.path_).cells}
+        self.alts = {name: texts_of(source).get("alt", "") for name, source in sources.items()}
 
     def _test_(self, cell, name):
         marks = [

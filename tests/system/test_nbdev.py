@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from fastcore.nbio import mk_cell, new_nb, read_nb, write_nb
 
-from course_tools.export import folded_cells, needed_by, tidy, where
+from course_tools.export import needed_by, tidy, where
+from course_tools.words import folded_cells
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOK = (
