@@ -1,10 +1,10 @@
-"""How notebooks become tests: the nbdev processors behind `#| given`, `#| test`, `#| mark:`, `#| exercise` and `#| solution`.
+"""How notebooks become tests: the nbdev processors behind what `#|` lines say.
 
 Imported by nbdev's tools only: nothing in the library needs it.
 
     #| given             set-up that this notebook's tests share: goes to the top of the test file
     #| test NAME         runs in the notebook and becomes `def test_NAME()`
-    #| mark: gpu slow    with `test`: adds the pytest marks; the notebook run leaves the cell to pytest
+    #| mark: gpu slow    with `test`: adds the pytest marks, and leaves the cell to pytest
     #| exercise          a reader's stub: shown, never executed
     #| solution          its answer: executed, tested, folded
     #| claim: TEXT       with `test`: what it proves, for the site (see proved.py)
@@ -42,7 +42,7 @@ class CellError(ValueError):
         super().__init__(f"{notebook} cell #{cell.id}: {message}")
 
 
-# Names ---------------------------------------------------------------------------------------------------------------
+# Names ------------------------------------------------------------------------------------------
 
 
 def imports_in(tree: list[ast.stmt]) -> dict[str, str]:
@@ -89,7 +89,7 @@ def needed_by(source: str) -> set[str]:
     return set(reads(top)) - own - set(dir(builtins)) - {"__file__", "__name__", "__annotations__"}
 
 
-# The test file of one notebook ---------------------------------------------------------------------------------------
+# The test file of one notebook ------------------------------------------------------------------
 
 
 @dataclass
@@ -117,7 +117,8 @@ class NotebookTests:
             raise CellError(
                 self.notebook,
                 cell,
-                f"a cell is one of given, test, solution and exercise, this one is {' and '.join(kinds)}",
+                "a cell is one of given, test, solution and exercise, "
+                f"this one is {' and '.join(kinds)}",
             )
         if "mark" in d and "test" not in d:
             raise CellError(self.notebook, cell, "`#| mark:` goes with `#| test NAME`")
@@ -162,7 +163,8 @@ class NotebookTests:
             raise CellError(
                 self.notebook,
                 cell,
-                f"a second test named {name!r}; the first is cell #{self.tests[name][0].id}. Rename one of them",
+                f"a second test named {name!r}; the first is cell #{self.tests[name][0].id}. "
+                "Rename one of them",
             )
         if bad := [m for m in marks if m not in MARKS]:
             raise CellError(self.notebook, cell, f"unknown mark {bad[0]!r}; use {', '.join(MARKS)}")
@@ -194,26 +196,31 @@ class NotebookTests:
         return tree
 
     def _resolve(self, cell, known: set[str], imports: set[str]):
-        "Add to `imports` the statements that `cell` needs beside `known`, or say which name it can't have."
+        "Add to `imports` what `cell` needs beside `known`, or say which name it can't have."
         for name in sorted(needed_by(cell.source) - known):
             if name in self.exported:
                 imports.add(f"from {self.package}.{self.module} import {name}")
             elif name in self.imports:
                 imports.add(self.imports[name])
             else:
-                where = self.elsewhere.get(name)
-                hint = (
-                    f"cell #{where} binds it, but is neither exported, given nor a solution: mark that cell `#| given`"
-                    if where
-                    else "no cell binds it: define or import it in the test, or in a `#| given` cell"
-                )
-                if where and name.startswith("_"):
-                    hint = "it is private, and tests use exported names only"
                 raise CellError(
                     self.notebook,
                     cell,
-                    f"needs the name {name!r}, which the test file would not have; {hint}",
+                    f"needs the name {name!r}, which the test file would not have; "
+                    + self._hint(name),
                 )
+
+    def _hint(self, name: str) -> str:
+        "Why a test can't have a name, and what to do."
+        where = self.elsewhere.get(name)
+        if where and name.startswith("_"):
+            return "it is private, and tests use exported names only"
+        if where:
+            return (
+                f"cell #{where} binds it, but is neither exported, given nor a solution: "
+                "mark that cell `#| given`"
+            )
+        return "no cell binds it: define or import it in the test, or in a `#| given` cell"
 
     def source(self) -> str:
         "The test file, or '' where the notebook has no test."
@@ -238,7 +245,8 @@ class NotebookTests:
         if any(marks for _, marks in self.tests.values()):
             imports.add("import pytest")
         mod = f"{self.package}.{self.module}"
-        doc = f'"""Tests of `{mod}`.\n\n{HEADER} from {self.notebook}: change a test there, in the cell that it names.\n"""\n'
+        origin = f"{HEADER} from {self.notebook}: change a test there, in the cell that it names."
+        doc = f'"""Tests of `{mod}`.\n\n{origin}\n"""\n'
         return doc + "\n".join(_merge(imports)) + "\n\n" + "\n\n\n".join(body) + "\n"
 
 
@@ -278,7 +286,7 @@ def _merge(imports: set[str]) -> list[str]:
     return sorted(plain) + [f for f in froms if f not in own] + own
 
 
-# Processors ----------------------------------------------------------------------------------------------------------
+# Processors -------------------------------------------------------------------------------------
 
 
 def test_path(root: Path, module: str) -> Path:
@@ -300,7 +308,7 @@ def modules_of(paths) -> dict[str, Path]:
 
 
 def delete_orphans(root: Path, lib: Path, modules: set[str]):
-    "Delete exported modules and tests whose notebook is gone, renamed, or has no such cells any more."
+    "Delete exported modules and tests whose notebook is gone, or has no such cells any more."
     for p in lib.rglob("*.py"):
         if p.name.startswith("_"):
             continue
@@ -321,7 +329,10 @@ def delete_orphans(root: Path, lib: Path, modules: set[str]):
 
 
 class TestProc(Processor):
-    "Writes `tests/test_<chapter>_<module>.py` from a notebook's cells, and deletes what no notebook stands behind any more."
+    """Writes `tests/test_<chapter>_<module>.py` from a notebook's cells.
+
+    It deletes what no notebook stands behind any more.
+    """
 
     __test__ = False  # no pytest class, in spite of its name
 
@@ -340,7 +351,8 @@ class TestProc(Processor):
         if not self.tests.module:
             if self.tests.tests:
                 raise ValueError(
-                    f"{self.tests.notebook} has tests, but no `#| default_exp` to name their file after"
+                    f"{self.tests.notebook} has tests, "
+                    "but no `#| default_exp` to name their file after"
                 )
             return
         path, source = test_path(self.root, self.tests.module), self.tests.source()
@@ -351,7 +363,7 @@ class TestProc(Processor):
             path.write_text(source, encoding="utf-8")
 
 
-# Commands ------------------------------------------------------------------------------------------------------------
+# Commands ---------------------------------------------------------------------------------------
 
 
 def tidy(paths):

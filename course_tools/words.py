@@ -7,7 +7,7 @@ FOLDED = {"hide", "draw", "solution"}  # words of cells whose source JupyterLab 
 
 
 def texts_of(source: str) -> dict[str, str]:
-    "What stands after each word in a cell's first lines; a word's second line goes on with its text."
+    "What stands after each word in a cell's first lines; a second line of a word goes on."
     found: dict[str, list[str]] = {}
     for line in source.lstrip().splitlines():
         if not line.startswith("#|"):

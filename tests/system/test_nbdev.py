@@ -18,7 +18,8 @@ HOOK = (
 )  # what points a failure to its cell
 SETUP = [
     "#| default_exp chap.mod",
-    "#| export\nimport math\nfrom pathlib import Path\ndef double(x): return 2 * x\ndef _hidden(x): return x",
+    "#| export\nimport math\nfrom pathlib import Path\n"
+    "def double(x): return 2 * x\ndef _hidden(x): return x",
 ]
 
 
@@ -85,7 +86,8 @@ def test_a_cell_becomes_a_plain_function_that_names_its_cell(project):
     )
     text = project.exported()
     assert (
-        "# nbs/mod.ipynb #cell0003\ndef test_doubles():\n    assert [double(n) for n in numbers] == [2, 4]\n    assert math.pi > 3\n"
+        "# nbs/mod.ipynb #cell0003\ndef test_doubles():\n"
+        "    assert [double(n) for n in numbers] == [2, 4]\n    assert math.pi > 3\n"
         in text
     )
     assert (
@@ -226,7 +228,8 @@ def test_strings_that_span_lines_keep_their_text(project):
     project.notebook(
         "mod.ipynb",
         *SETUP,
-        '#| test a\ns = """one\ntwo"""\nassert s == "one" + chr(10) + "two"\nif s:\n    t = f"""a\nb{s}"""\n    assert t[1] == chr(10)',
+        '#| test a\ns = """one\ntwo"""\nassert s == "one" + chr(10) + "two"\n'
+        'if s:\n    t = f"""a\nb{s}"""\n    assert t[1] == chr(10)',
     )
     project.exported()
     assert project.pytest().returncode == 0
