@@ -18,8 +18,8 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.util import logging
 
+from course_tools.api import Library
 from course_tools.export import modules_of
-from course_tools.site import Library
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parent.parent
