@@ -263,7 +263,7 @@ def figures_without_words(pages: list[Page], root: Path) -> list[str]:
 
 
 def stage(written: Path, out: Path):
-    "Write what Sphinx reads to `out`: the pages in `written`, notebooks, API, benchmarks, pictures."
+    "Write what Sphinx reads to `out`: pages in `written`, notebooks, API, benchmarks, pictures."
     cfg = get_config()
     root, nbs = cfg.config_path.resolve(), cfg.nbs_path.resolve()
     paths = sorted(

@@ -87,8 +87,7 @@ def test_a_cell_becomes_a_plain_function_that_names_its_cell(project):
     text = project.exported()
     assert (
         "# nbs/mod.ipynb #cell0003\ndef test_doubles():\n"
-        "    assert [double(n) for n in numbers] == [2, 4]\n    assert math.pi > 3\n"
-        in text
+        "    assert [double(n) for n in numbers] == [2, 4]\n    assert math.pi > 3\n" in text
     )
     assert (
         "import math\n" in text
