@@ -3,10 +3,11 @@
 import re
 from importlib.metadata import distributions
 
-HEAD = """# The versions that the course was tested with (Python 3.11). Written by `make constraints`.
+HEAD = """\
+# The versions that the course was tested with (Python 3.11). Written by `make constraints`.
 # torch has no local version here, so that pip may take any build of it (CPU, CUDA).
 """
-# The last series that runs on Python 3.10 is older than the one tested: leave the choice to pip there.
+# The last series that runs on Python 3.10 is older than the one tested: there pip may choose.
 lines = []
 for d in distributions():
     name, version = re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(), d.version.split("+")[0]

@@ -16,7 +16,8 @@ from urllib.parse import quote, unquote
 
 from fastcore.nbio import nb2str, read_nb
 
-from course_tools.export import bound_in, is_answer, needed_by
+from course_tools.export import bound_in, needed_by
+from course_tools.words import is_answer
 
 LINK = re.compile(r"\]\((?!#|[a-z][\w+.-]*:)([^)\s#]+)((?:#[^)\s]*)?)\)")  # no address of the web
 

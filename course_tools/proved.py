@@ -8,13 +8,13 @@
 A long text goes on in a second line of the same kind. `oracle` and `tolerance` may be left out.
 """
 
-import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from course_tools.words import texts_of
+
 WORDS = ("claim", "oracle", "tolerance")
-LINE = re.compile(rf"#\|\s*({'|'.join(WORDS)})(?:\s*:\s*|\s+|$)(.*)")
 CONDITIONS = {"gpu": "on a GPU", "net": "with a network", "slow": "`make test-slow`"}
 DOCSTRING_WIDTH = 92
 EMPTY = "No page of the course states a claim beside a test yet.\n"
@@ -42,17 +42,6 @@ class Proved:
         if "\\" in text or '"""' in text or text.endswith('"'):
             return repr(text)
         return f'"""{text}\n"""' if len(lines) > 1 else f'"""{text}"""'
-
-
-def texts_of(source: str) -> dict[str, str]:
-    "The texts of the claim, its oracle and its tolerance in a cell's first lines."
-    found: dict[str, list[str]] = {}
-    for line in source.lstrip().splitlines():
-        if not line.startswith("#|"):
-            break
-        if m := LINE.fullmatch(line.strip()):
-            found.setdefault(m[1], []).append(m[2].strip())
-    return {word: " ".join(lines).strip() for word, lines in found.items()}
 
 
 def problem(words: Iterable[str], texts: dict[str, str]) -> str:

@@ -1,4 +1,8 @@
-"""The site's configuration. `make docs` stages what Sphinx reads in _build/src (course_tools/site.py); course_site.py adds what Sphinx lacks."""
+"""The site's configuration.
+
+`make docs` stages what Sphinx reads in _build/src (course_tools/site.py); course_site.py adds what
+Sphinx lacks.
+"""
 
 import sys
 from pathlib import Path
@@ -43,7 +47,8 @@ html_math_renderer = "mathml"
 
 html_theme = "sphinx_book_theme"
 html_title = "llm_course"
-html_baseurl = ""  # where the site will live, as https://example.org/llm_course/, if that is known: social cards want whole addresses
+# Where the site will live, as https://example.org/llm_course/: social cards want whole addresses.
+html_baseurl = ""
 html_static_path = ["_static"]
 html_extra_path = ["_build/src/_extra"]
 html_css_files = ["course.css"]

@@ -1,5 +1,8 @@
-"""What the site adds to Sphinx: links from names in backticks and from the glossary's terms, labels on cells, sizes of figures,
-formulas as MathML, and pages that weigh little."""
+"""What the site adds to Sphinx.
+
+Links from names in backticks and from the glossary's terms, labels on cells, sizes of figures,
+formulas as MathML, and pages that weigh little.
+"""
 
 import builtins
 import html
@@ -15,8 +18,8 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.util import logging
 
+from course_tools.api import Library
 from course_tools.export import modules_of
-from course_tools.site import Library
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +38,7 @@ NO_LINKS_IN = (
 
 
 def prepare(app):
-    "Read what links need: the library's names, every word of the course's code, and the glossary's terms."
+    "Read what links need: the library's names, all words of the code, and the glossary's terms."
     for sheet in Path(app.outdir, "_static").glob("mystnb.*.css"):
         sheet.unlink()  # purged by the last build: myst-nb won't overwrite it
     notebooks = sorted((ROOT / "nbs").rglob("[!.]*.ipynb"))
@@ -87,8 +90,12 @@ def section_of(node):
 
 
 def link_names(app, doctree):
-    """Names in backticks link to the API, once a section. A name that is written as one of ours (`llm_course.…`, `OurClass.method`), or looks like
-    code (`called()`, `snake_case`, `CamelCase`) and occurs in no code of the course, fails the build: it has been renamed, or never was."""
+    """Names in backticks link to the API, once a section.
+
+    A name that is written as one of ours (`llm_course.…`, `OurClass.method`), or looks like code
+    (`called()`, `snake_case`, `CamelCase`) and occurs in no code of the course, fails the build:
+    it has been renamed, or never was.
+    """
     docname = app.env.docname
     module, linked = docname.removeprefix("api/").replace("/", "."), set()
     words = app.words | {
@@ -182,7 +189,7 @@ def link_terms(app, doctree):
 
 
 def label_cells(app, doctree):
-    "A notebook's cells get the anchors that the API's source links lead to, and say what they are: a test, an exercise."
+    "A notebook's cells get the anchors that source links lead to, and say what they are: a test."
     for cell in doctree.findall(nodes.container):
         course = cell.get("cell_metadata", {}).get("course")
         if not course:
@@ -218,7 +225,7 @@ def fold_later_tests(app, doctree):
         parent.children = children
 
 
-# Formulas ---------------------------------------------------------------------------------------------------------------
+# Formulas ---------------------------------------------------------------------------------------
 
 
 def mathml(tex: str, display: str) -> str:
@@ -248,7 +255,7 @@ def visit_math(self, node, display="inline"):
     raise nodes.SkipNode
 
 
-# Pages ------------------------------------------------------------------------------------------------------------------
+# Pages ------------------------------------------------------------------------------------------
 
 
 def png_size(path: Path) -> tuple[int, int] | None:
@@ -258,7 +265,10 @@ def png_size(path: Path) -> tuple[int, int] | None:
 
 
 def finish_page(app, pagename, templatename, context, doctree):
-    "Figures get their size, so that nothing moves when they arrive, and load when they are needed; the head gets what links elsewhere show."
+    """Figures get their size, so that nothing moves when they arrive, and load when needed.
+
+    The head gets what links elsewhere show.
+    """
     files = {name: path for path, name in app.builder.images.items()}
 
     def image(m):
@@ -289,7 +299,8 @@ def finish_page(app, pagename, templatename, context, doctree):
         # What a fold is called is what it says, for screen readers too.
         context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
 
-        # Sphinx writes the lines of a long signature as a list without terms, which screen readers stumble over.
+        # Sphinx writes the lines of a long signature as a list without terms, which screen readers
+        # stumble over.
         context["body"] = re.sub(
             r'(?s)<dt class="sig .*?</dt>\n(?=<dd>|</dl>)',
             lambda m: (
@@ -396,7 +407,7 @@ def split_selectors(text: str) -> list[str]:
 
 
 def math_font(path: Path, letters: set[str]):
-    "The glyphs of STIX Two Math that the site's formulas use, for browsers on systems without a font for mathematics."
+    "The glyphs of STIX Two Math that the site's formulas use, for systems without such a font."
     import logging as plain
 
     import ziamath
@@ -422,7 +433,10 @@ def math_font(path: Path, letters: set[str]):
 
 
 def finish_site(app, error):
-    "Drop what the theme ships and the site doesn't use: most of its style sheets, an icon font of 1.5 MB, source maps; and pages whose source is gone."
+    """Drop what the theme ships and the site doesn't use, and pages whose source is gone.
+
+    The theme ships many style sheets, an icon font of 1.5 MB, and source maps.
+    """
     if error or app.builder.name != "html":
         return
     out, static = Path(app.outdir), Path(app.outdir, "_static")

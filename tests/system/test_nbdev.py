@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from fastcore.nbio import mk_cell, new_nb, read_nb, write_nb
 
-from course_tools.export import folded_cells, needed_by, tidy, where
+from course_tools.export import needed_by, tidy, where
+from course_tools.words import folded_cells
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOK = (
@@ -17,7 +18,8 @@ HOOK = (
 )  # what points a failure to its cell
 SETUP = [
     "#| default_exp chap.mod",
-    "#| export\nimport math\nfrom pathlib import Path\ndef double(x): return 2 * x\ndef _hidden(x): return x",
+    "#| export\nimport math\nfrom pathlib import Path\n"
+    "def double(x): return 2 * x\ndef _hidden(x): return x",
 ]
 
 
@@ -84,8 +86,8 @@ def test_a_cell_becomes_a_plain_function_that_names_its_cell(project):
     )
     text = project.exported()
     assert (
-        "# nbs/mod.ipynb #cell0003\ndef test_doubles():\n    assert [double(n) for n in numbers] == [2, 4]\n    assert math.pi > 3\n"
-        in text
+        "# nbs/mod.ipynb #cell0003\ndef test_doubles():\n"
+        "    assert [double(n) for n in numbers] == [2, 4]\n    assert math.pi > 3\n" in text
     )
     assert (
         "import math\n" in text
@@ -225,7 +227,8 @@ def test_strings_that_span_lines_keep_their_text(project):
     project.notebook(
         "mod.ipynb",
         *SETUP,
-        '#| test a\ns = """one\ntwo"""\nassert s == "one" + chr(10) + "two"\nif s:\n    t = f"""a\nb{s}"""\n    assert t[1] == chr(10)',
+        '#| test a\ns = """one\ntwo"""\nassert s == "one" + chr(10) + "two"\n'
+        'if s:\n    t = f"""a\nb{s}"""\n    assert t[1] == chr(10)',
     )
     project.exported()
     assert project.pytest().returncode == 0

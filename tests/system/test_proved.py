@@ -5,7 +5,8 @@ import ast
 import pytest
 from fastcore.nbio import mk_cell
 
-from course_tools.proved import EMPTY, Proved, claims_on, problem, tables, texts_of
+from course_tools.proved import EMPTY, Proved, claims_on, problem, tables
+from course_tools.words import texts_of
 
 CELL = """#| test doubling_is_exact
 #| mark: gpu
@@ -34,8 +35,9 @@ def test_a_claim_may_hold_colons_commas_bars_and_go_on_in_a_second_line():
 
 
 def test_texts_are_read_from_the_first_lines_alone():
-    assert texts_of("\n#| claim a\n#| test b\n\n#| oracle: c") == {"claim": "a"}
-    assert texts_of("#|claim:a\n#| claims: b") == {"claim": "a"}
+    assert texts_of("\n#| claim a\n#| test b\n\n#| oracle: c") == {"claim": "a", "test": "b"}
+    assert texts_of("#|claim:a: b\n#| hide\nx") == {"claim": "a: b", "hide": ""}
+    assert texts_of("#| alt: a line,\n#| draw\n#| alt: rising")["alt"] == "a line, rising"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"The built site in a real browser: `make test-site` builds it and runs this file. Needs Chromium (Debian: apt-get install chromium)."
+"""The built site in a real browser: `make test-site` builds it and runs this file.
+
+Needs Chromium (Debian: apt-get install chromium).
+"""
 
 import json
 import re
@@ -38,7 +41,13 @@ LOOKS = [
 PHONE_WIDTH = 390
 MEASURE = """window.shift = 0; window.shifted = [];
 new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) {
-  shift += e.value; shifted.push(...e.sources.map((s) => s.node?.outerHTML?.slice(0, 80) ?? "?")); } }).observe({ type: "layout-shift", buffered: true });"""
+  shift += e.value;
+  shifted.push(...e.sources.map((s) => s.node?.outerHTML?.slice(0, 80) ?? "?"));
+} }).observe({ type: "layout-shift", buffered: true });"""
+# Pictures whose place isn't known before they arrive, or that say nothing to those who can't see.
+BARE = """[...document.querySelectorAll('article img')]
+    .filter((i) => ['alt', 'width', 'height'].some((name) => !i.hasAttribute(name)))
+    .map((i) => i.src)"""
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +63,7 @@ def address():
 
 @pytest.fixture
 def open_page(browser, address):
-    "A function that opens an address of the site in a mode; whatever goes wrong on the way fails the test."
+    "A function that opens an address of the site; whatever goes wrong on the way fails the test."
     from playwright.sync_api import Error
 
     contexts, wrong = [], []
@@ -144,9 +153,7 @@ def test_page_loads_clean_light_and_still(open_page, url, mode):
     assert page.evaluate("document.documentElement.scrollWidth") <= MODES[mode][0], (
         "the page scrolls sideways"
     )
-    bad = page.evaluate(
-        "[...document.querySelectorAll('article img')].filter((i) => !i.hasAttribute('alt') || !i.hasAttribute('width') || !i.hasAttribute('height')).map((i) => i.src)"
-    )
+    bad = page.evaluate(BARE)
     assert not bad, f"pictures without alt text or size: {bad}"
     if url != "contributing.html":
         assert not re.search(r"^\s*#\|", page.inner_text("main"), re.M), "a directive shows"

@@ -1,0 +1,94 @@
+"""What a type checker tells a user of the library, who works outside of its repository."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "tests/system/user_script.py"
+HEAD = """
+import torch
+from llm_course import load
+from llm_course.transformers.cache import KVCache
+from llm_course.transformers.flash import flash_attention
+from llm_course.transformers.generation import generate, next_logits
+from llm_course.transformers.prefix import ChatSession
+lm = load()
+q = torch.zeros(1, 1, 1, 8)
+ids = [1, 2, 3]
+"""
+MISTAKES = [  # that a checker already notices
+    'generate(lm.model, ids, "8")',
+    "generate(lm, ids, 8)",
+    "lm.chat(42)",
+    'KVCache("2", devise="cpu")',
+    "next_logits(lm.model, ids)",
+    "ChatSession(lm)",
+    "load(dtype=16)",
+    "text: int = lm.chat('Hello')",
+    "lm.encode('Hello').tolist()",
+]
+NOT_YET = [  # the seams are plain `Callable`s, and options go through `**options`
+    "generate(lm.model, ids, 8, cache=42)",
+    "generate(lm.model, ids, 8, pick=lambda: 3)",
+    "generate(lm.model, ids, 8, processors=[lambda ids: ids])",
+    "lm.chat('Hello', stop_id=[2])",
+    'flash_attention(q, q, q, impl="fast")',
+]
+
+
+def errors_in(source: str, folder: Path) -> list[str]:
+    "What pyright's rules say of a file in a folder of its own, in their standard mode."
+    import basedpyright  # noqa: F401
+
+    (folder / "script.py").write_text(source, encoding="utf-8")
+    settings = {"typeCheckingMode": "standard", "extraPaths": [str(ROOT)]}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    command = [sys.executable, "-m", "basedpyright", "--outputjson"]
+    command += ["--pythonpath", sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    return [
+        f"line {d['range']['start']['line'] + 1}: {d['message']}"
+        for d in found
+        if d["severity"] == "error"
+    ]
+
+
+def test_a_users_script_is_accepted(tmp_path):
+    assert errors_in(SCRIPT.read_text(encoding="utf-8"), tmp_path) == []
+
+
+def unnoticed(mistakes: list[str], folder: Path) -> list[str]:
+    "The mistakes that a checker lets pass."
+    said = errors_in(HEAD + "\n".join(mistakes) + "\n", folder)
+    lines = {int(text.split(":")[0].removeprefix("line ")) for text in said}
+    first = HEAD.count("\n") + 1
+    assert min(lines, default=first) >= first, said
+    return [text for n, text in enumerate(mistakes, first) if n not in lines]
+
+
+def test_mistakes_are_noticed(tmp_path):
+    assert unnoticed(MISTAKES, tmp_path) == []
+
+
+@pytest.mark.xfail(strict=False, reason="the seams have no Protocol yet, choices no Literal")
+def test_mistakes_at_the_seams_are_noticed(tmp_path):
+    assert unnoticed(NOT_YET, tmp_path) == []
+
+
+@pytest.mark.slow
+def test_the_users_script_runs(tmp_path):
+    shutil.copy(SCRIPT, tmp_path)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import user_script as u; "
+    code += "u.main(u.Path('.'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "copy/model.safetensors").is_file()
