@@ -88,6 +88,7 @@ def tiny(kind, seed=0, **changes):
             eos_token_id=2,
         )
     config = transformers.AutoConfig.for_model(kind, **(shape | changes))
+    torch.manual_seed(seed)
     peer = transformers.AutoModelForCausalLM.from_config(config)
     gen = torch.Generator().manual_seed(seed)
     with torch.no_grad():  # biases and norms too, which transformers starts at 0 and 1
@@ -234,12 +235,6 @@ GGUF_ROPES = {
     "none": (("rope.scaling.type", "none"), ("rope.scaling.factor", 4.0)),
     "yarn": (*YARN_FIELDS, SHORT),
     "yarn, whole length": YARN_FIELDS,
-    "yarn, betas": (
-        *YARN_FIELDS,
-        SHORT,
-        ("rope.scaling.yarn_beta_fast", 3.0),
-        ("rope.scaling.yarn_beta_slow", 0.2),
-    ),
     "yarn, amplitude": (*YARN_FIELDS, SHORT, ("rope.scaling.attn_factor", 0.7)),
 }
 GGUF_FACTORS = {
@@ -688,9 +683,6 @@ def test_rope_of_a_gguf_file_is_stretched_as_its_fields_say():
     assert scaling["original_max_position_embeddings"] == 32
     assert models["yarn"].config.context == 128
     assert models["yarn, whole length"].config.context == 256
-    assert models["yarn, betas"].config.rope_scaling == scaling | {"beta_fast": 3.0} | {
-        "beta_slow": models["yarn, betas"].config.rope_scaling["beta_slow"]
-    }
     amplitude = models["yarn, amplitude"].config.rope_scaling["attention_factor"]
     assert abs(amplitude - 0.7 * (0.1 * math.log(4) + 1)) < 1e-6
 
@@ -709,8 +701,9 @@ def test_rope_of_a_gguf_file_is_that_of_llama_cpp():
         p.model.path = str(path)
         p.n_ctx, p.n_parallel, p.n_gpu_layers, p.warmup = 64, 1, 0, False
         p.cpuparams.n_threads = 1
-        options = {"prompt": ids, "max_tokens": 1, "temperature": 0, "n_probs": 258, "logprobs": 258}
-        answer = xllamacpp.Server(p).handle_completions(options)
+        # The token picked is a letter, since the server holds back halves of characters.
+        options = dict(max_tokens=1, n_probs=258, logprobs=258, logit_bias=[[65, 100.0]])
+        answer = xllamacpp.Server(p).handle_completions({"prompt": ids, **options})
         found = torch.full((258,), torch.nan)
         for entry in answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
             found[entry["id"]] = entry["logprob"]
@@ -724,7 +717,7 @@ def test_rope_of_a_gguf_file_is_that_of_llama_cpp():
         for name, (path, model) in models.items():
             ours = model(torch.tensor([ids]))[0, -1].log_softmax(-1)
             theirs = llama_cpp(path, ids)
-            assert (ours - theirs).abs().max() < 2e-3, name
+            assert (ours - theirs).abs().max() < 1e-2, name  # it keeps keys in 16 bits
             is_plain = name in ("plain", "none", "ones")
             assert ((plain - theirs).abs().max() > 0.05) != is_plain, name
 
@@ -745,6 +738,7 @@ def test_rope_in_a_gguf_file_that_this_library_does_not_know_is_refused():
             ([("rope.scaling.type", "longrope")], None, "RoPE scaling 'longrope'"),
             ([yarn, ("rope.scaling.yarn_log_multiplier", 0.1)], None, "yarn_log_multiplier"),
             ([yarn, ("rope.scaling.yarn_ext_factor", 0.5)], None, "yarn_ext_factor"),
+            ([yarn, ("rope.scaling.yarn_beta_fast", 3.0)], None, "yarn_beta_fast"),
             ([("rope.scaling.attn_factor", 2.0)], None, "attn_factor goes with yarn"),
             ([("rope.scaling.factor", -1.0)], None, "factor must be a number above 0"),
             ([("rope.scaling.factor", 4.0)], llama3_factors(8.0, 100), "beside RoPE scaling"),

@@ -498,6 +498,8 @@ def _scaling_from_gguf(get: Field) -> dict[str, Any] | None:
         "rope.scaling.yarn_log_multiplier": 0.0,
         "rope.scaling.yarn_ext_factor": 1.0,
         "rope.scaling.yarn_attn_factor": 1.0,
+        "rope.scaling.yarn_beta_fast": 32.0,  # llama.cpp takes these two, whatever the file says
+        "rope.scaling.yarn_beta_slow": 1.0,
         "rope.scaling.alpha": 0.0,
     }
     if kind not in ("none", "linear", "yarn"):
@@ -515,8 +517,6 @@ def _scaling_from_gguf(get: Field) -> dict[str, Any] | None:
         "rope_type": "yarn",
         "factor": factor,
         _ORIGINAL: get("rope.scaling.original_context_length") or get("context_length"),
-        "beta_fast": get("rope.scaling.yarn_beta_fast", 32.0),
-        "beta_slow": get("rope.scaling.yarn_beta_slow", 1.0),
     }
     if amplitude != 1:
         scaling["attention_factor"] = amplitude * (0.1 * math.log(max(factor, 1.0)) + 1)
