@@ -589,25 +589,25 @@ def test_a_wrapped_model_is_saved_under_its_own_names():
             tiny(kind, tie_word_embeddings=True).save_pretrained(d)
             expected = load_file(Path(d, "model.safetensors"))
             for wrap in (compiled, Parallel, inside, everything):
-                lm = load(d, dtype="float32", device="cpu")
-                lm.model = wrap(lm.model)
-                save_pretrained(lm, Path(d, "out"))
+                one = load(d, dtype="float32", device="cpu")
+                one.model = wrap(one.model)
+                save_pretrained(one, Path(d, "out"))
                 saved = load_file(Path(d, "out", "model.safetensors"))
                 assert saved.keys() == expected.keys()
                 assert all(torch.equal(saved[name], expected[name]) for name in saved)
-                for p in lm.model.parameters():
+                for p in one.model.parameters():
                     p.zero_()
-                load_weights(lm.model, d)  # and back into the wrapped one
-                save_pretrained(lm, Path(d, "again"))
+                load_weights(one.model, d)  # and back into the wrapped one
+                save_pretrained(one, Path(d, "again"))
                 again = load_file(Path(d, "again", "model.safetensors"))
                 assert all(torch.equal(again[name], expected[name]) for name in expected)
-            lm = load(d, dtype="float32", device="cpu")
-            lm.model.layers[0].attn.extra = torch.nn.Linear(2, 2)
+            one = load(d, dtype="float32", device="cpu")
+            one.model.layers[0].attn.extra = torch.nn.Linear(2, 2)
             with expect_fail(ValueError, "has a place for the parameter 'layers.0.attn.extra.weight'"):
-                save_pretrained(lm, Path(d, "out"))
-            lm.model = torch.nn.Linear(2, 2)
+                save_pretrained(one, Path(d, "out"))
+            one.model = torch.nn.Linear(2, 2)
             with expect_fail(TypeError, "this is no Transformer, nor one wrapped: Linear"):
-                save_pretrained(lm, Path(d, "out"))
+                save_pretrained(one, Path(d, "out"))
 
 
 # nbs/01_transformers/13_checkpoints.ipynb #7b4af825
