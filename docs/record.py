@@ -7,10 +7,9 @@ import json
 import time
 from pathlib import Path
 
-from llm_course.transformers.generation import generate, stream_text
-
 from llm_course import load
 from llm_course.core import atomic_write
+from llm_course.transformers.generation import generate, stream_text
 
 STATIC = Path(__file__).parent / "_static"
 QUESTION = "Why is the sky blue? Answer in two sentences."
