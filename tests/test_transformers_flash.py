@@ -220,9 +220,9 @@ def test_a_mask_hides_as_in_plain_attention():
             for impl in ("auto", "naive"):
                 found = flash_attention(queries, keys, values, **options, impl=impl)
                 torch.testing.assert_close(found.double(), ref, rtol=1e-5, atol=1e-6)
-    hidden = torch.zeros(7, 9, dtype=torch.bool)
+    nobody = torch.zeros(7, 9, dtype=torch.bool)
     queries, keys, values, _ = random_qkv(7, 9)
-    assert flash_attention(queries, keys, values, mask=hidden).eq(0).all()
+    assert flash_attention(queries, keys, values, mask=nobody).eq(0).all()
 
 
 # nbs/01_transformers/08_flash.ipynb #a83028c0
@@ -325,15 +325,17 @@ def test_errors_say_what_does_not_fit():
     for impl in ("auto", "tiled", "naive"):
         with expect_fail(ValueError, "3 key heads don't divide 4 query heads"):
             flash_attention(queries, three, three, impl=impl)
-        with expect_fail(ValueError, "must have the same shape"):
+        with expect_fail(ValueError, "must agree in batch, heads and tokens"):
             flash_attention(queries, keys, values[:, :, 1:], impl=impl)
+        with expect_fail(ValueError, "must have the same shape"):
+            flash_attention(queries, keys, values[..., :8], impl=impl)
         with expect_fail(ValueError, "must agree in batch and head size"):
             flash_attention(queries[..., :8], keys, values, impl=impl)
         with expect_fail(ValueError, "(batch, heads, tokens, size)"):
             flash_attention(queries[0], keys, values, impl=impl)
-        with expect_fail(ValueError, "must share a type"):
+        with expect_fail(ValueError, "must share type and device"):
             flash_attention(queries, keys, values.half(), impl=impl)
-        with expect_fail(ValueError, "must be on one device"):
+        with expect_fail(ValueError, "must share type and device"):
             flash_attention(queries, keys.to("meta"), values.to("meta"), impl=impl)
         with expect_fail(ValueError, "floating-point"):
             flash_attention(queries.long(), keys.long(), values.long(), impl=impl)

@@ -15,7 +15,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from .attention import attention, causal_mask, check_mask
+from llm_course.transformers.attention import (
+    attention,
+    causal_mask,
+    check_mask,
+    check_qkv,
+    check_window,
+)
 
 # %% ../../nbs/01_transformers/08_flash.ipynb #7adba181
 def key_tiles(
@@ -31,7 +37,7 @@ def key_tiles(
     "The tiles of keys that some query sees: the others are never looked at."
     if tile < 1:
         raise ValueError(f"a tile holds at least one key, got {tile}")
-    _check_window(causal, window)
+    check_window(window, causal)
     last = first + n_queries - 1
     all_end = min(t_k, last + 1) if causal else t_k
     all_start = 0
@@ -49,17 +55,6 @@ def key_tiles(
             if window is not None:
                 mask &= back < window
         yield start, end, mask
-
-
-def _check_window(causal: bool, window: int | None):
-    if window is None:
-        return
-    if not causal:
-        raise ValueError("a window is part of a causal mask: pass causal=True with it")
-    if window < 1:
-        raise ValueError(
-            f"a window holds at least the token itself, so it is 1 or more; got {window}"
-        )
 
 # %% ../../nbs/01_transformers/08_flash.ipynb #4ea6d1c8
 class _Running(NamedTuple):
@@ -89,6 +84,32 @@ def _fold(running: _Running, scores: Tensor, values: Tensor) -> _Running:
         total=running.total * shrink + exps.sum(-1),
         acc=running.acc * shrink[..., None] + exps @ values,
     )
+
+# %% ../../nbs/01_transformers/08_flash.ipynb #47a31cb0
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
+def _check(q: Tensor, k: Tensor, v: Tensor, causal: bool, window: int | None):
+    "Raises `ValueError` for inputs that don't fit each other, `TypeError` for what is no tensor."
+    if not (isinstance(q, Tensor) and isinstance(k, Tensor) and isinstance(v, Tensor)):
+        names = ", ".join(type(x).__name__ for x in (q, k, v))
+        raise TypeError(f"queries, keys and values are tensors, got {names}")
+    check_qkv(q, k, v)
+    if k.shape != v.shape:
+        raise ValueError(
+            f"keys {tuple(k.shape)} and values {tuple(v.shape)} must have the same shape;"
+            " attention() takes values of another size"
+        )
+    if v.dtype != q.dtype or v.device != q.device:
+        raise ValueError(
+            "queries and values must share type and device,"
+            f" got {q.dtype} on {q.device} and {v.dtype} on {v.device}"
+        )
+    if q.dtype not in _FLOATS:
+        raise ValueError(f"attention is for floating-point numbers of 16 to 64 bits, got {q.dtype}")
+    if not q.shape[3]:
+        raise ValueError(f"a head holds at least one number, got queries {tuple(q.shape)}")
+    check_window(window, causal)
 
 # %% ../../nbs/01_transformers/08_flash.ipynb #01adc4ea
 @torch.no_grad()
@@ -278,55 +299,6 @@ def _by_sdpa_in_blocks(q: Tensor, k: Tensor, v: Tensor, window: int | None, scal
         parts.append(part)
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
-# %% ../../nbs/01_transformers/08_flash.ipynb #47a31cb0
-_FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-
-
-def _check(q: Tensor, k: Tensor, v: Tensor, causal: bool, window: int | None):
-    "Raises `ValueError` for inputs that don't fit each other, `TypeError` for what is no tensor."
-    if not (isinstance(q, Tensor) and isinstance(k, Tensor) and isinstance(v, Tensor)):
-        names = ", ".join(type(x).__name__ for x in (q, k, v))
-        raise TypeError(f"queries, keys and values are tensors, got {names}")
-    _check_shapes(q, k, v)
-    if not q.dtype == k.dtype == v.dtype:
-        raise ValueError(
-            f"queries, keys and values must share a type, got {q.dtype}, {k.dtype} and {v.dtype}:"
-            " convert them with .to()"
-        )
-    if not q.device == k.device == v.device:
-        raise ValueError(
-            "queries, keys and values must be on one device,"
-            f" got {q.device}, {k.device} and {v.device}"
-        )
-    if q.dtype not in _FLOATS:
-        raise ValueError(f"attention is for floating-point numbers of 16 to 64 bits, got {q.dtype}")
-    _check_window(causal, window)
-
-
-def _check_shapes(q: Tensor, k: Tensor, v: Tensor):
-    if not q.ndim == k.ndim == v.ndim == 4:
-        raise ValueError(
-            "queries, keys and values are (batch, heads, tokens, size),"
-            f" got {tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
-        )
-    if k.shape != v.shape:
-        raise ValueError(
-            f"keys {tuple(k.shape)} and values {tuple(v.shape)} must have the same shape;"
-            " attention() takes values of another size"
-        )
-    if q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
-        raise ValueError(
-            f"queries {tuple(q.shape)} and keys {tuple(k.shape)} must agree in batch and head size"
-        )
-    if not q.shape[3]:
-        raise ValueError(f"a head holds at least one number, got queries {tuple(q.shape)}")
-    h, hk = q.shape[1], k.shape[1]
-    if not hk or h % hk:
-        raise ValueError(
-            f"{hk} key heads don't divide {h} query heads; grouped-query attention needs a whole"
-            " number of queries for each key head"
-        )
-
 # %% ../../nbs/01_transformers/08_flash.ipynb #17e5f51e
 Impl = Literal["auto", "sdpa", "tiled", "naive", "triton"]
 
@@ -404,8 +376,7 @@ def _check_mask(mask: Tensor, q: Tensor, k: Tensor, impl: str):
         raise TypeError(f"a mask is a boolean tensor, got {type(mask).__name__}")
     if mask.device != q.device:
         raise ValueError(f"the mask is on {mask.device}, the queries are on {q.device}")
-    if not torch.compiler.is_compiling():  # the check tries an operation: compilers can't
-        check_mask(mask, (*q.shape[:3], k.shape[2]))
+    check_mask(mask, (*q.shape[:3], k.shape[2]))
 
 
 def _masked(
