@@ -226,7 +226,8 @@ def test_offsets_past_two_billion_reach_the_right_numbers():
     import numpy as np
 
     if DEVICE == "cpu":  # address space alone, without memory behind what isn't written
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE
+        no_reserve = 0x4000  # Linux's; Python names it MAP_NORESERVE from 3.13 on
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | no_reserve
         far = np.frombuffer(mmap.mmap(-1, 5 * 2**33, flags=flags), dtype=np.float32)
         far = torch.from_numpy(far)
     else:

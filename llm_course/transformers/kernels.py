@@ -630,8 +630,8 @@ def triton_attention(
     scale: float | None = None,  # as in `flash_attention`
     tiles: tuple[int, int] | None = None,  # queries and keys in one; None: the fastest
 ) -> Float[Tensor, "b h q d"]:
-    """Attention by Triton kernels. Raises `ValueError` for shapes that don't fit, without a GPU, for
-    float64, and for heads larger than 256."""
+    """Attention by Triton kernels. Raises `ValueError` for shapes that don't fit, for float64, for
+    heads larger than 256, and without a GPU."""
     _check_tensors(q, k, v)
     check_qkv(q, k, v)
     check_window(window, causal)
