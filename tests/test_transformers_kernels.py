@@ -396,3 +396,5 @@ def test_solution_row_logsumexp():
         torch.testing.assert_close(row_logsumexp(matrix), matrix.logsumexp(1))
     rising = torch.arange(100.0, device=DEVICE)[None]
     torch.testing.assert_close(row_logsumexp(rising, piece=32), rising.logsumexp(1))
+    below_zero = rising - 200
+    torch.testing.assert_close(row_logsumexp(below_zero), below_zero.logsumexp(1))

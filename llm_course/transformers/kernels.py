@@ -512,7 +512,7 @@ def _tuned(name: str):
 
 
 def _shared_bytes(name: str, config: triton.Config, width: int, size: int) -> int:
-    "What a kernel's tiles take of the fast memory: those that stay, and those on their way."
+    "About what a kernel's tiles take of the fast memory: those that stay, and those on their way."
     queries, keys, stages = config.kwargs["BM"], config.kwargs["BN"], config.num_stages
     rows = {
         "_forward": queries + 2 * stages * keys,
@@ -607,7 +607,16 @@ class _TritonAttention(torch.autograd.Function):
         delta, dq, dk, dv = (torch.empty_like(x) for x in (lse, q, k, v))
         with torch.cuda.device_of(q):
             _delta[(ceil_div(t_q, 64) * b * h,)](
-                out, g, delta, *_strides(out, g), h, t_q, D=d, BD=ctx.options["BD"], BM=64
+                out,
+                g,
+                delta,
+                *_strides(out, g),
+                h,
+                t_q,
+                D=d,
+                BD=ctx.options["BD"],
+                BM=64,
+                enable_fp_fusion=True,
             )
         known = q, k, v, g, lse, delta
         args = (*known, dk, dv, *_strides(q, k, v, g, dk, dv), *ctx.sizes)
@@ -1004,4 +1013,5 @@ def triton_append_paged_kv(
             D=d,
             BH=_power_of_two(hk),
             BD=_power_of_two(d),
+            enable_fp_fusion=True,
         )
