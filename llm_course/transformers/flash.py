@@ -7,6 +7,7 @@ __all__ = ['Impl', 'IMPLS', 'LARGEST_HEAD', 'key_tiles', 'tiled_forward', 'tiled
            'flash_attention', 'fits_triton']
 
 # %% ../../nbs/01_transformers/08_flash.ipynb #a8d85efc
+import math
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, Protocol
 
@@ -188,8 +189,10 @@ def tiled_backward(
     dq, dk, dv = (torch.zeros_like(x, dtype=lse.dtype) for x in (q, k, v))
     for rows in _pieces(t_q, tile):
         n = rows.stop - rows.start
-        saved = (q, g, lse[..., None], delta[..., None])
-        mine = [_side_by_side(x, rows, group).to(lse.dtype) for x in saved]
+        known = (q, g, lse[..., None], delta[..., None])
+        q_rows, g_rows, lse_rows, delta_rows = (
+            _side_by_side(x, rows, group).to(lse.dtype) for x in known
+        )
         tiles = key_tiles(
             rows.start + t_k - t_q, n, t_k, tile, causal=causal, window=window, device=q.device
         )
@@ -197,7 +200,9 @@ def tiled_backward(
             keys, values = (x[:, :, start:end].to(lse.dtype) for x in (k, v))
             if mask is not None:
                 mask = mask.repeat(group, 1)
-            grads = _tile_gradients(*mine, keys, values, mask, scale)
+            grads = _tile_gradients(
+                q_rows, g_rows, lse_rows, delta_rows, keys, values, mask=mask, scale=scale
+            )
             dq[:, :, rows] += _as_heads(grads[0], n)
             dk[:, :, start:end] += grads[1]
             dv[:, :, start:end] += grads[2]
@@ -211,6 +216,7 @@ def _tile_gradients(
     delta: Tensor,
     k: Tensor,
     v: Tensor,
+    *,
     mask: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -237,15 +243,16 @@ class TiledAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, q, k, v, causal, window, scale, tile=128):
-        ctx.options = {"causal": causal, "window": window, "scale": scale, "tile": tile}
-        out, lse = tiled_forward(q, k, v, **ctx.options)
+        out, lse = tiled_forward(q, k, v, causal=causal, window=window, scale=scale, tile=tile)
         ctx.save_for_backward(q, k, v, out, lse)
+        ctx.options = {"causal": causal, "window": window, "scale": scale, "tile": tile}
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, g):
-        grads = tiled_backward(*ctx.saved_tensors, g, **ctx.options)
+        q, k, v, out, lse = ctx.saved_tensors
+        grads = tiled_backward(q, k, v, out, lse, g, **ctx.options)
         return *grads, None, None, None, None
 
 # %% ../../nbs/01_transformers/08_flash.ipynb #9cb614d8
@@ -286,7 +293,7 @@ _BLOCK = 256  # queries that share a mask
 def _by_sdpa_in_blocks(q: Tensor, k: Tensor, v: Tensor, window: int | None, scale: float) -> Tensor:
     "Causal attention, a block of queries at a time: each with the keys that it sees."
     ahead = k.shape[2] - q.shape[2]
-    options = {"scale": scale, "enable_gqa": q.shape[1] != k.shape[1]}
+    shared = q.shape[1] != k.shape[1]
     parts = []
     for rows in _pieces(q.shape[2], _BLOCK):
         start = 0 if window is None else max(0, rows.start + ahead - window + 1)
@@ -294,7 +301,12 @@ def _by_sdpa_in_blocks(q: Tensor, k: Tensor, v: Tensor, window: int | None, scal
         n_queries, n_keys = rows.stop - rows.start, keys.stop - keys.start
         mask = causal_mask(n_queries, n_keys, window=window, device=q.device)
         part = F.scaled_dot_product_attention(
-            q[:, :, rows], k[:, :, keys], v[:, :, keys], attn_mask=mask, **options
+            q[:, :, rows],
+            k[:, :, keys],
+            v[:, :, keys],
+            attn_mask=mask,
+            scale=scale,
+            enable_gqa=shared,
         )
         parts.append(part)
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
@@ -342,7 +354,8 @@ def flash_attention(
             " (for triton, import llm_course.transformers.kernels first)"
         )
     _check(q, k, v, causal, window)
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if scale is None:
+        scale = 1 / math.sqrt(q.shape[-1])
     if mask is not None:
         _check_mask(mask, q, k, impl)
     if not q.numel() or not k.shape[2]:

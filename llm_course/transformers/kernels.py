@@ -8,6 +8,7 @@ __all__ = ['triton_attention', 'triton_paged_attention', 'triton_append_paged_kv
 # %% ../../nbs/01_transformers/09_kernels.ipynb #e9274d98
 import functools
 import math
+from typing import Any
 
 import torch
 import triton
@@ -522,7 +523,9 @@ def _shared_bytes(name: str, config: triton.Config, width: int, size: int) -> in
     return rows[name] * width * size
 
 
-def _that_fit(name: str, configs: list, args: dict, **constants) -> list:
+def _that_fit(
+    name: str, configs: list[triton.Config], args: dict[str, Any], **constants: Any
+) -> list[triton.Config]:
     """The configurations whose tiles fit in the fast memory; in float32, which has no tensor cores
     at full precision, only small ones."""
     size = args["q"].element_size()
@@ -650,7 +653,8 @@ def triton_attention(
         raise ValueError(f"a tile's sides are powers of two from 16 on, got {tiles}")
     if not q.numel() or not k.shape[2]:
         return q * 0
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if scale is None:
+        scale = 1 / math.sqrt(q.shape[-1])
     return _by_kernels(q, k, v, causal=causal, window=window, scale=scale, tiles=tiles)
 
 
@@ -845,7 +849,8 @@ def triton_paged_attention(
         raise ValueError(f"the keys are split in one part or more, got {splits}")
     if not q.numel():
         return q * 0
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if scale is None:
+        scale = 1 / math.sqrt(q.shape[-1])
     return _by_pages(q, k_pool, v_pool, block_table, lengths, window, scale, splits)
 
 
