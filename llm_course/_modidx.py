@@ -317,6 +317,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'llm_course/transformers/kernels.py'),
                                                  'llm_course.transformers.kernels._splits_for': ( '01_transformers/kernels.html#_splits_for',
                                                                                                   'llm_course/transformers/kernels.py'),
+                                                 'llm_course.transformers.kernels._stages_that_fit': ( '01_transformers/kernels.html#_stages_that_fit',
+                                                                                                       'llm_course/transformers/kernels.py'),
                                                  'llm_course.transformers.kernels._store': ( '01_transformers/kernels.html#_store',
                                                                                              'llm_course/transformers/kernels.py'),
                                                  'llm_course.transformers.kernels._strides': ( '01_transformers/kernels.html#_strides',

@@ -883,6 +883,15 @@ def _splits_for(q: Tensor, programs: int, n_keys: int, tile: int) -> int:
     return max(1, min(64, wanted, at_least_four_tiles))
 
 
+def _stages_that_fit(q: Tensor, n_queries: int, n_keys: int, width: int) -> int:
+    "Three tiles of keys and values under way, or two where three don't fit in the fast memory."
+    if not q.is_cuda:
+        return 3
+    three = (n_queries + 2 * 3 * n_keys) * width * q.element_size()
+    room = torch.cuda.get_device_properties(q.device).shared_memory_per_block_optin
+    return 3 if three <= room else 2
+
+
 def _by_pages(
     q: Tensor,
     k_pool: Tensor,
@@ -921,7 +930,7 @@ def _by_pages(
             BM=n_queries,
             BN=n_keys,
             num_warps=4,
-            num_stages=2 if q.element_size() * width >= 256 else 3,
+            num_stages=_stages_that_fit(q, n_queries, n_keys, width),
             enable_fp_fusion=True,
         )
         _merge[(b * h * t,)](
