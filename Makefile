@@ -5,7 +5,7 @@ export GOMP_SPINCOUNT := 0
 export PYTHONUTF8 := 1
 NBS := $(shell find nbs -name '*.ipynb' -not -path '*/.*')
 
-.PHONY: help course lab test test-slow check pytest notebooks export save bench docs site test-site constraints clean
+.PHONY: help course lab exercises where test test-slow check pytest notebooks export save bench docs site test-site constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,17 @@ course: .venv/.ready ## set up, fetch the model, run the tour
 
 lab: .venv/.ready ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab nbs/index.ipynb
+
+exercises: .venv/.ready ## copy the notebooks, without solutions, to a folder; what you wrote there stays
+	@$(BIN)/python -m course_tools.exercises $(FOLDER)
+
+# `make where ID` or `make where ID=ID`: the word after `where` is no target.
+where: .venv/.ready ## print the cell of an id, as failures and tests name it: make where eda93747
+	@$(BIN)/python -m course_tools.export where $(or $(ID),$(wordlist 2,99,$(MAKECMDGOALS)))
+ifeq (where,$(firstword $(MAKECMDGOALS)))
+$(wordlist 2,99,$(MAKECMDGOALS)): where
+	@:
+endif
 
 .venv/.peers: .venv/.ready
 	@echo "Installing what the tests compare with (some minutes the first time)"

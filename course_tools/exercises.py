@@ -1,7 +1,7 @@
 """Exercises that check the reader's answer: `check(name)` in the notebook, and `make exercises`.
 
 check(my_function)                          runs the page's own claims on what you wrote
-python -m course_tools.exercises [FOLDER]   a copy of the notebooks without the answers
+python -m course_tools.exercises [FOLDER]   copies of the notebooks without the answers
 """
 
 import ast
@@ -382,3 +382,24 @@ def check(answer: Answer, *, page: str | None = None) -> None:
     else:
         text = verdict(exercise, answer)
     print(f"{name}: {text}")
+
+
+# The command ------------------------------------------------------------------------------------
+
+
+def main(arguments: list[str]) -> None:
+    "Write the notebooks without their solutions into a folder, and say what was done."
+    if len(arguments) > 1 or any(a.startswith("-") for a in arguments):
+        raise SystemExit("usage: python -m course_tools.exercises [FOLDER]   (default: exercises)")
+    from course_tools.copies import told, write_copies
+
+    folder = Path(arguments[0] if arguments else "exercises")
+    try:
+        report = write_copies(folder, ROOT / "nbs")
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    print(told(report, folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

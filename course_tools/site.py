@@ -25,6 +25,9 @@ from nbdev.config import get_config
 from nbdev.doclinks import nbglob
 from nbdev.process import NBProcessor, Processor
 
+from course_tools.export import is_answer, later_tests, modules_of
+from course_tools.proved import Proved, claims_on, tables
+
 # What a chapter is called where no page in docs/pages introduces it yet; the folder's number gives the order.
 CHAPTERS = {
     "transformers": (
@@ -537,12 +540,30 @@ class DocProc(Processor):
     def _alt_(self, cell, *words):
         cell.metadata.setdefault("mystnb", {})["image"] = {"alt": " ".join(words)}
 
+    def begin(self):
+        answers = {id(c) for c in self.nb.cells if c.cell_type == "code" and is_answer(c)}
+        self.of_answers = answers
+        self.later = {id(cell) for cell in later_tests(self.nb.cells)}
+
     def _test_(self, cell, name):
         marks = [
             {"gpu": "on a GPU", "net": "with a network", "slow": ""}[m]
             for m in cell.directives_.get("mark", "").replace(",", " ").split()
         ]
-        self._fold(cell, "test", " ".join(["Test:", name.replace("_", " "), *filter(None, marks)]))
+        label = " ".join(["Test:", name.replace("_", " "), *filter(None, marks)])
+        if id(cell) in self.later or id(cell) in self.of_answers:
+            self._fold(cell, "test", label)
+            cell.metadata["course"]["later"] = id(cell) in self.later
+        else:
+            self._mark(cell, "test", label)
+
+    def _draw_(self, cell):
+        self._mark(cell, "draw")
+        cell.metadata["tags"].append("hide-input")
+        cell.metadata.setdefault("mystnb", {}).update(
+            code_prompt_show="Show the code of the figure",
+            code_prompt_hide="Hide the code of the figure",
+        )
 
     def _solution_(self, cell):
         self._fold(cell, "solution", "Solution")
@@ -602,6 +623,8 @@ class Page:
         subtitle = re.search(r"^> (.+)$", first, re.M)
         self.title, self.subtitle = title[1].strip(), subtitle[1].strip() if subtitle else ""
         code = [c for c in cells if c.cell_type == "code" and "hide" not in c.directives]
+        self.claims = claims_on(cells)
+        self.cells = [c.id for c in code]
         self.module = next(
             (
                 c.directives["default_exp"]
@@ -740,6 +763,27 @@ def answer(path: Path) -> str:
     )
 
 
+def anchors(pages: list[Page], library: Library, moved: Path) -> dict[str, dict]:
+    "Where an anchor of the site is now, for addresses of earlier times: cells, names, sections."
+    names: dict[str, list[str]] = {}
+    for name, found in library.names.items():
+        names.setdefault(found[0].module.split(".", 1)[1], []).append(name)
+    return {
+        "cells": {p.docname: p.cells for p in pages},
+        "names": names,
+        "sections": json.loads(moved.read_text(encoding="utf-8")),
+    }
+
+
+def proved(pages: list[Page]) -> str:
+    "The claims on all pages, by chapter."
+    chapters: dict[str, list[tuple[str, str, list[Proved]]]] = {}
+    for p in pages:
+        title = CHAPTERS.get(p.chapter, (p.chapter.title() or "Set-up", ""))[0]
+        chapters.setdefault(title, []).append((p.title, p.docname, p.claims))
+    return tables(chapters)
+
+
 def write(path: Path, text: str | bytes):
     "Write a file unless it says the same already, so that Sphinx rereads only what changed."
     data = text.encode() if isinstance(text, str) else text
@@ -804,8 +848,6 @@ def social_card(title: str, subtitle: str, figure: bytes | None) -> bytes:
 
 def stage(written: Path, out: Path):
     "Write what Sphinx reads to `out`: the pages in `written`, a page a notebook, the API, the benchmarks, and their pictures."
-    from course_tools.export import modules_of
-
     cfg = get_config()
     root, nbs = cfg.config_path.resolve(), cfg.nbs_path.resolve()
     repository = repository_url(root)
@@ -857,6 +899,7 @@ def stage(written: Path, out: Path):
             + "\n\n"
             + toctree([p.name for p in chapters[name]], ":hidden:")
         ),
+        "<!-- proved -->": lambda _: proved(pages),
         "<!-- benchmarks -->": lambda _: benchmarks(root / "benchmarks/results", put),
     }
     for name, text in texts.items():
@@ -903,6 +946,7 @@ def stage(written: Path, out: Path):
             ),
         )
     put("api/index.md", api_index(library))
+    put("_extra/anchors.json", json.dumps(anchors(pages, library, written.parent / "moved.json")))
     lines = [f"- [{p.title}]({p.docname}.html): {p.subtitle}" for p in pages]
     put(
         "_extra/llms.txt",
@@ -911,7 +955,7 @@ def stage(written: Path, out: Path):
         + "\n".join(lines)
         + "\n\n## Reference\n\n"
         + "\n".join(f"- [{m}](api/{m.split('.', 1)[1]}.html): {d}" for m, d in library.docs.items())
-        + "\n- [Glossary](glossary.html): the course's terms, in a sentence or two each\n- [Benchmarks](benchmarks.html): measured against peers, with machine and date\n",
+        + "\n- [Glossary](glossary.html): the course's terms, in a sentence or two each\n- [What is proved](proved.html): claims, with the tests behind them\n- [Benchmarks](benchmarks.html): measured against peers, with machine and date\n",
     )
     for p in out.rglob("*"):
         if p.is_file() and p not in kept:

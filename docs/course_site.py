@@ -3,6 +3,7 @@ formulas as MathML, and pages that weigh little."""
 
 import builtins
 import html
+import itertools
 import json
 import keyword
 import re
@@ -191,6 +192,32 @@ def label_cells(app, doctree):
             cell.insert(0, nodes.paragraph("", course["label"], classes=["cell-label"]))
 
 
+def is_later_test(node) -> bool:
+    "Whether a node is a test cell that the first of its run stands for."
+    return isinstance(node, nodes.container) and node.get("cell_metadata", {}).get(
+        "course", {}
+    ).get("later", False)
+
+
+def fold_later_tests(app, doctree):
+    "The tests of a run after its first stand in one fold: 4 more checks."
+    for parent in {cell.parent for cell in doctree.findall(is_later_test)}:
+        children: list[nodes.Node] = []
+        for later, group in itertools.groupby(parent.children, is_later_test):
+            cells = list(group)
+            if later:
+                noun = "check" if len(cells) == 1 else "checks"
+                summary = f'<p class="admonition-title">{len(cells)} more {noun}</p>'
+                opening = f'<details class="hide more-checks"><summary>{summary}</summary>\n'
+                cells = [
+                    nodes.raw("", opening, format="html"),
+                    *cells,
+                    nodes.raw("", "</details>\n", format="html"),
+                ]
+            children += cells
+        parent.children = children
+
+
 # Formulas ---------------------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +286,8 @@ def finish_page(app, pagename, templatename, context, doctree):
             r'<span class="(?:n|p|o|w|nn|nb-Pseudo|bp|pre)">([^<]*)</span>', r"\1", context["body"]
         )
         context["body"] = re.sub(r'<img [^>]*?src="([^"]+)"[^>]*>', image, context["body"])
+        # What a fold is called is what it says, for screen readers too.
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
 
         # Sphinx writes the lines of a long signature as a list without terms, which screen readers stumble over.
         context["body"] = re.sub(
@@ -433,7 +462,7 @@ def finish_site(app, error):
 
 def setup(app):
     app.connect("builder-inited", prepare)
-    for f in (link_names, link_terms, label_cells):
+    for f in (link_names, link_terms, label_cells, fold_later_tests):
         app.connect("doctree-read", f)
     app.connect("html-page-context", finish_page)
     app.connect("build-finished", finish_site, priority=900)

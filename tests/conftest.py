@@ -77,7 +77,8 @@ def pytest_runtest_makereport(item, call):
     code = item.function.__code__
     lines = open(code.co_filename, encoding="utf-8").read().splitlines()
     if m := re.fullmatch(r"# (\S+\.ipynb) #(\S+)", lines[code.co_firstlineno - 2]):
-        report.sections.append(("where to mend it", f"{m[1]}, cell #{m[2]}; then run: make export"))
+        place = f"{m[1]}, cell #{m[2]} (make where {m[2]} prints it); then run: make export"
+        report.sections.append(("where to mend it", place))
 
 
 @pytest.hookimpl(wrapper=True)

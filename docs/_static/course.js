@@ -23,3 +23,35 @@ const reach = () => {
 };
 addEventListener("load", reach);
 addEventListener("resize", reach);
+
+// An address whose anchor stands in a fold opens the fold. One whose anchor has moved to another page goes after it: anchors.json
+// says where cells and names are now, and where sections went.
+const reveal = (target) => {
+  const folds = target.matches(".tag_test") ? [...target.querySelectorAll("details")] : [];
+  for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) folds.push(fold);
+  for (const fold of folds) fold.open = true;
+  if (folds.length) target.scrollIntoView();
+};
+const root = new URL(document.documentElement.dataset.content_root ?? "./", location.href);
+const follow = async (anchor) => {
+  const page = location.pathname.slice(root.pathname.length).replace(/\.html$/, "");
+  const { cells, names, sections } = await (await fetch(new URL("anchors.json", root))).json();
+  const cell = Object.keys(cells).find((name) => anchor.startsWith("cell-") && cells[name].includes(anchor.slice(5)));
+  const name = page.startsWith("api/") ? anchor.replace(/^llm_course\.[a-z_.]*\.(?=\w+(\.\w+)?$)/, "") : "";
+  const module = Object.keys(names).find((module) => names[module].includes(name));
+  const section = sections[page]?.[anchor];
+  const address = cell ? `${cell}.html#${anchor}`
+    : module ? `api/${module}.html#llm_course.${module}.${name}`
+    : section ? `${section}.html#${anchor}` : "";
+  if (address && !address.startsWith(`${page}.html`)) location.replace(new URL(address, root));
+};
+const arrive = () => {
+  if (location.hash.length < 2) return;
+  let anchor = location.hash.slice(1);
+  try { anchor = decodeURIComponent(anchor); } catch { /* no percent encoding after all */ }
+  const target = document.getElementById(anchor);
+  if (target) reveal(target);
+  else follow(anchor).catch(() => { /* a file on a disk can't ask for another */ });
+};
+arrive();
+addEventListener("hashchange", arrive);

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastcore.nbio import mk_cell, new_nb, read_nb, write_nb
 
-from course_tools.export import needed_by, tidy
+from course_tools.export import folded_cells, needed_by, tidy, where
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOK = (
@@ -150,6 +150,10 @@ def test_a_missing_name_is_an_error_that_says_where(project):
         (["#| test a\n!ls"], "not plain Python"),
         (["#| given\nfrom math import *"], "name what you import"),
         (["#| test a\n"], "is empty"),
+        (["#| draw\n#| hide\nx = 1"], "it can't be hide too"),
+        (["#| claim: It holds.\nx = 1"], "goes with `#| test NAME`"),
+        (["#| given\n#| oracle: x\nx = 1"], "goes with `#| test NAME`"),
+        (["#| test a\n#| claim:\nassert 1"], "`#| claim:` needs a text"),
     ],
 )
 def test_mistakes_are_errors(project, cells, message):
@@ -182,6 +186,16 @@ def test_orphans_are_deleted_and_nothing_else(project):
         project.export().returncode == 0
         and not (project.folder / "tests" / "test_chap_other.py").exists()
     )
+
+
+def test_a_claim_becomes_the_tests_docstring_and_no_code(project):
+    claim = "#| claim: Twice: once, and once more,\n#| claim: is two.\n#| oracle: `x + x`\n"
+    project.notebook("mod.ipynb", *SETUP, f"#| test a\n{claim}assert double(1) == 2")
+    text = project.exported()
+    assert "Twice: once, and once more, is two.\n\n    Oracle: `x + x`\n" in text
+    assert "#|" not in text
+    done = project._python("-c", "import tests.test_chap_mod as t; print(t.test_a.__doc__)")
+    assert done.stdout.startswith("Twice: once")
 
 
 def test_marks_become_pytest_marks(project):
@@ -229,25 +243,65 @@ def test_two_notebooks_cant_make_one_module(project):
     assert "both export to 'chap.mod'" in project.export().stderr
 
 
-def test_solutions_are_folded(project):
-    project.notebook("mod.ipynb", *SETUP, "#| solution\nx = 1")
+RUNS = [  # a cell, and whether JupyterLab shows its source folded
+    ("#| test a\nassert 1", False),
+    ("#| test b\nassert 1", True),
+    ("#| hide\nx = 1", True),  # no reader sees it between the tests
+    ("#| test c\n#| mark: slow\nassert 1", True),
+    ("x = 1", False),
+    ("#| test d\nassert 1", False),
+    ("# Text", False),
+    ("#| test e\nassert 1", False),
+    ("#| test f\nassert 1", True),
+    ("#| draw\n#| alt: a line\nplot()", True),
+    ("#| test g\nassert 1", False),
+    ("#| exercise\ndef h(): ...", False),
+    ("#| solution\ndef h(): return 1", True),
+    ("#| test solution_h\nassert h() == 1", True),
+    ("#| test i\nassert 1", False),
+]
+
+
+def is_folded(cell) -> bool:
+    return bool(cell.metadata.get("jupyter", {}).get("source_hidden"))
+
+
+def test_a_run_of_tests_shows_its_first_and_answers_plumbing_and_drawing_are_folded(project):
+    kinds = ["markdown" if source.startswith("# ") else "code" for source, _ in RUNS]
+    cells = [mk_cell(source, kind) for (source, _), kind in zip(RUNS, kinds)]
+    path = project.folder / "nbs" / "mod.ipynb"
+    write_nb(new_nb(cells), path)
+    tidy([path])
+    assert [is_folded(cell) for cell in read_nb(path).cells] == [folded for _, folded in RUNS]
+
+
+def test_folds_survive_nbdev_clean_and_go_with_their_reason(project):
+    project.notebook("mod.ipynb", *SETUP, "#| solution\nx = 1", "x")
     path = project.folder / "nbs" / "mod.ipynb"
     tidy([path])
-    assert [bool(c.metadata.get("jupyter")) for c in read_nb(path).cells] == [
-        False,
-        False,
-        False,
-        True,
-    ]
+    setting = next(
+        line
+        for line in (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+        if line.startswith("allowed_cell_metadata_keys")
+    )
+    config = project.folder / "pyproject.toml"
+    config.write_text(config.read_text().replace("[tool.nbdev]", f"[tool.nbdev]\n{setting}"))
+    done = project._python("-c", "from nbdev.clean import nbdev_clean; nbdev_clean()")
+    assert done.returncode == 0, done.stderr
+    assert [is_folded(cell) for cell in read_nb(path).cells] == [False] * 3 + [True, False]
+    notebook = read_nb(path)
+    notebook.cells[3].source = "x = 1"
+    write_nb(notebook, path)
+    tidy([path])
+    assert not any(is_folded(cell) for cell in read_nb(path).cells)
 
 
-def test_solutions_of_the_course_are_folded():
+def test_cells_of_the_course_are_folded_as_tidy_folds_them():
     for path in sorted((ROOT / "nbs").rglob("*.ipynb")):
-        for cell in read_nb(path).cells:
-            if cell.cell_type == "code":
-                assert ("solution" in cell.directives) == bool(
-                    cell.metadata.get("jupyter", {}).get("source_hidden")
-                ), f"{path.name} #{cell.id}: run make save"
+        cells = read_nb(path).cells
+        folded = {cell.id for cell in folded_cells(cells)}
+        for cell in cells:
+            assert is_folded(cell) == (cell.id in folded), f"{path.name} #{cell.id}: run make save"
 
 
 def test_needed_names_follow_pythons_scopes():
@@ -256,3 +310,55 @@ def test_needed_names_follow_pythons_scopes():
         "h"
     }
     assert needed_by("try: import m\nexcept ImportError: m = None\nprint(m, n)") == {"n"}
+
+
+@pytest.fixture
+def cells(tmp_path):
+    "Two notebooks, in which two cells have ids that begin alike, and two have the same."
+    for name, ids in (("one", ["abcd1234", "abcf0000", "5a5a5a5a"]), ("two", ["5a5a5a5a"])):
+        made = [mk_cell(f"{name} {i}", "markdown", id=i) for i in ids]
+        write_nb(new_nb(made), tmp_path / f"{name}.ipynb")
+    return lambda text: where(text, [Path("one.ipynb"), Path("two.ipynb")], tmp_path)
+
+
+@pytest.mark.parametrize("text", ["abcd1234", "#abcd1234", "abcd", " abcd ", "cell-abcd1234"])
+def test_where_prints_the_cell_of_an_id_or_of_its_beginning(cells, text):
+    assert cells(text) == "one.ipynb, cell 1 of 3, #abcd1234 (markdown)\n\none abcd1234"
+
+
+def test_where_prints_both_cells_of_an_id_that_two_notebooks_have(cells):
+    assert "one 5a5a5a5a\n\ntwo.ipynb, cell 1 of 1" in cells("5a5a")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("abc", "2 cells have an id that begins with 'abc':\none.ipynb, cell 1 of 3, #abcd1234"),
+        ("zzz", "no cell of the course has the id 'zzz'"),
+        ("", "which cell?"),
+        ("#", "which cell?"),
+    ],
+)
+def test_where_says_what_it_needs(cells, text, message):
+    with pytest.raises(ValueError) as raised:
+        cells(text)
+    assert message in str(raised.value)
+
+
+def test_the_command_where_names_a_notebook_of_the_course():
+    def command(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "course_tools.export", *arguments],
+            cwd=ROOT / "docs",
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout + done.stderr
+
+    first = read_nb(ROOT / "nbs/index.ipynb").cells[0]
+    place = f"nbs/index.ipynb, cell 1 of {len(read_nb(ROOT / 'nbs/index.ipynb').cells)}"
+    assert command("where", first.id).startswith(place)
+    assert "no cell of the course" in command("where", "nowhere")
+    assert "one id at a time" in command("where", "a", "b")
+    assert "usage:" in command("when")

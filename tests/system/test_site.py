@@ -4,6 +4,7 @@ import json
 import re
 import struct
 import threading
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
@@ -54,10 +55,17 @@ def address():
 @pytest.fixture
 def open_page(browser, address):
     "A function that opens an address of the site in a mode; whatever goes wrong on the way fails the test."
+    from playwright.sync_api import Error
+
     contexts, wrong = [], []
 
     def open_(url="index.html", mode="desktop-light", **options):
         width, height, theme = MODES[mode]
+
+        def failed(r):
+            if r.failure != "net::ERR_ABORTED":  # the page has gone on to another address
+                wrong.append(f"{url} ({mode}): failed: {r.url}: {r.failure}")
+
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=theme,
@@ -77,7 +85,7 @@ def open_page(browser, address):
             ),
         )
         page.on("pageerror", lambda e: wrong.append(f"{url} ({mode}): {e}"))
-        page.on("requestfailed", lambda r: wrong.append(f"{url} ({mode}): failed: {r.url}"))
+        page.on("requestfailed", failed)
         page.on(
             "request",
             lambda r: (
@@ -91,7 +99,8 @@ def open_page(browser, address):
             if r.status >= 400 and r.url != address + url:
                 wrong.append(f"{url} ({mode}): {r.status}: {r.url}")
             elif r.status == 200:
-                page.weight[r.url] = len(r.body())
+                with suppress(Error):  # the page has gone on to another address
+                    page.weight[r.url] = len(r.body())
 
         page.on("response", answered)
         page.goto(address + url, wait_until="load")
@@ -265,6 +274,84 @@ def test_solution_unfolds(open_page, mode):
     code.wait_for(state="visible")
     page.keyboard.press("Enter")  # the summary has the focus: close it again
     code.wait_for(state="hidden")
+
+
+def test_a_run_of_tests_shows_its_first_and_unfolds_the_others(open_page):
+    page = open_page("transformers/attention.html")
+    more = page.locator("details.more-checks").first
+    first = more.locator("xpath=preceding-sibling::*[1]")
+    assert "tag_test" in first.get_attribute("class")
+    assert first.locator(".cell_input").is_visible()
+    assert first.locator(".cell-label").inner_text().startswith("Test: ")
+    count = more.locator(".tag_test").count()
+    assert more.locator("> summary").inner_text() == f"{count} more check" + "s" * (count > 1)
+    test = more.locator(".tag_test").first
+    assert not test.is_visible()
+    more.locator("> summary").click()
+    test.locator("summary").click()
+    test.locator(".cell_input").wait_for(state="visible")
+
+
+API_LOAD = "api/transformers.checkpoints.html#llm_course.transformers.checkpoints.load"
+API_PAGED = "api/transformers.paged.html#llm_course.transformers.paged.PagedKVCache"
+OLD_ADDRESSES = {
+    "transformers/model.html#generating": "transformers/generation.html",
+    "transformers/model.html#checkpoints": "transformers/checkpoints.html",
+    "transformers/model.html#saving": "transformers/checkpoints.html",
+    "transformers/cache.html#blocks": "transformers/paged.html",
+    "transformers/cache.html#how-fast": "transformers/linear.html",
+    "transformers/flash.html#a-gpu-kernel": "transformers/kernels.html",
+    "api/transformers.model.html#llm_course.transformers.model.load": API_LOAD,
+    "api/transformers.model.html#load": API_LOAD,
+    "api/transformers.cache.html#llm_course.transformers.cache.PagedKVCache": API_PAGED,
+    "transformers/model.html#no-such-section": "transformers/model.html#no-such-section",
+}
+
+
+def test_addresses_of_earlier_times_lead_to_what_has_moved(open_page, address):
+    page = open_page("transformers/model.html")
+    for old, new in OLD_ADDRESSES.items():
+        page.goto("about:blank")
+        page.goto(address + old)
+        page.wait_for_url(lambda url, new=new: url.startswith(address + new))
+        anchor = unquote(urldefrag(page.url).fragment)
+        if target := page.query_selector(f"[id='{anchor}']"):
+            top = target.bounding_box()["y"]
+            assert 0 <= top < MODES["desktop-light"][1], f"{old}: the target is out of view"
+
+
+def test_a_cell_that_moved_is_found_and_a_folded_one_is_opened(open_page, address):
+    anchors = json.loads((SITE / "anchors.json").read_text(encoding="utf-8"))
+    moved = anchors["cells"]["transformers/generation"][-1]
+    page = open_page(f"transformers/model.html#cell-{moved}")
+    page.wait_for_url(f"**/transformers/generation.html#cell-{moved}")
+    page.goto(address + "transformers/attention.html")
+    folded = page.locator("details.more-checks .tag_test").first
+    name = folded.get_attribute("id")
+    page.goto("about:blank")
+    page.goto(address + f"transformers/attention.html#{name}")
+    code = page.locator(f"[id='{name}'] .cell_input")
+    code.wait_for(state="visible")
+    assert 0 <= code.bounding_box()["y"] < MODES["desktop-light"][1]
+
+
+def test_what_moved_went_to_pages_that_exist():
+    sections = json.loads((ROOT / "docs/moved.json").read_text(encoding="utf-8"))
+    for old, anchors in sections.items():
+        ids = Links((SITE / f"{old}.html").read_text(encoding="utf-8")).ids
+        for anchor, new in anchors.items():
+            assert f"{new}.html" in PAGES, f"{old}#{anchor} went to {new}, which is no page"
+            assert anchor not in ids, f"{old}#{anchor} is there again"
+
+
+def test_no_fold_stands_open_and_every_test_is_in_the_page(open_page):
+    source = ROOT / "docs/_build/src/transformers/attention.ipynb"
+    tests = source.read_text(encoding="utf-8").count('"label": "Test: ') + len(
+        re.findall(r'"code_prompt_show": "Test: ', source.read_text(encoding="utf-8"))
+    )
+    page = open_page("transformers/attention.html")
+    assert page.locator(".tag_test").count() == tests
+    assert page.locator("article details[open]").count() == 0
 
 
 def test_copy_button_copies_without_the_prompt(open_page):
