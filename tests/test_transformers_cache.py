@@ -18,6 +18,11 @@ def error(out, ref):
     return ((out.double() - ref.double()).norm() / ref.double().norm()).item()
 
 
+def random_qkv(t, b=1, h=4, hk=2, d=8, seed=0):
+    gen = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(b, n, t, d, generator=gen) for n in (h, hk, hk))
+
+
 # nbs/01_transformers/06_cache.ipynb #c05c097a
 @torch.inference_mode()
 def write_uncached(model, ids, n_new):
@@ -25,12 +30,6 @@ def write_uncached(model, ids, n_new):
         scores = model(ids)[:, -1]  # b v; the scores behind all other tokens are thrown away
         ids = torch.cat((ids, scores.argmax(-1, keepdim=True)), 1)
     return ids
-
-
-# nbs/01_transformers/06_cache.ipynb #e84e2e7e
-def random_qkv(t, b=1, h=4, hk=2, d=8, seed=0):
-    gen = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(b, n, t, d, generator=gen) for n in (h, hk, hk))
 
 
 # nbs/01_transformers/06_cache.ipynb #87751925
@@ -43,7 +42,7 @@ sentence = "A cache may change the time, never the answer, whatever was read bef
 twenty = torch.tensor([lm.tokenizer.encode(sentence + sentence)[:20]])
 
 
-# nbs/01_transformers/06_cache.ipynb #f73c94b2
+# nbs/01_transformers/06_cache.ipynb #f42249ea
 from llm_course.transformers.model import Config, Transformer
 
 
@@ -95,7 +94,7 @@ def tokens_that_fit(
     return int(n_bytes // bytes_a_token)
 
 
-# nbs/01_transformers/06_cache.ipynb #95d189a4
+# nbs/01_transformers/06_cache.ipynb #be60efa8
 def crop_to_common(cache: KVCache, held: list[int], ids: list[int]) -> list[int]:
     common = 0
     for old, new in zip(held, ids[:-1]):  # the last one is read in any case
@@ -106,7 +105,7 @@ def crop_to_common(cache: KVCache, held: list[int], ids: list[int]) -> list[int]
     return ids[common:]
 
 
-# nbs/01_transformers/06_cache.ipynb #7356fd69
+# nbs/01_transformers/06_cache.ipynb #0f1c5d9d
 class WindowCache:
     def __init__(self, size: int):
         self.size = size
@@ -136,7 +135,7 @@ def test_cached_scores_equal_uncached_at_every_step():
             assert cache.lengths == [20]
 
 
-# nbs/01_transformers/06_cache.ipynb #2dc20374
+# nbs/01_transformers/06_cache.ipynb #ead3fe0b
 def test_text_written_with_a_cache_is_text_written_without():
     start = torch.tensor([lm.tokenizer.encode("Here is a list of rivers:")])
     expected = write_uncached(lm.model, start, 20)[0, start.shape[1] :].tolist()
@@ -214,21 +213,21 @@ def test_the_layers_own_attention_is_used_with_a_cache_too():
         torch.testing.assert_close(ours, whole[:, :, 12:], rtol=1e-3, atol=1e-4)
 
 
-# nbs/01_transformers/06_cache.ipynb #faeacf3d
+# nbs/01_transformers/06_cache.ipynb #e3d32078
 def test_layers_hold_keys_and_values_of_their_own():
     cache = KVCache()
     inputs = [random_qkv(4, seed=layer) for layer in range(2)]
     for layer, (q, k, v) in enumerate(inputs):
         cache.attend(layer, q, k, v, attend=attention)
     cache.advance(4)
-    for layer, (q, k, v) in enumerate(inputs):
+    for layer, (_, k, v) in enumerate(inputs):
         q2, k2, v2 = random_qkv(1, seed=9)
         out = cache.attend(layer, q2, k2, v2, attend=attention)
         ref = attention(q2, torch.cat((k, k2), 2), torch.cat((v, v2), 2), causal=True)
         torch.testing.assert_close(out, ref)
 
 
-# nbs/01_transformers/06_cache.ipynb #ac91a2b9
+# nbs/01_transformers/06_cache.ipynb #ed878aaf
 def test_a_window_is_seen_by_rows_of_other_lengths_too():
     q, k, v = random_qkv(9, b=3)
     cache = KVCache(3)
@@ -245,7 +244,7 @@ def test_a_window_is_seen_by_rows_of_other_lengths_too():
         torch.testing.assert_close(out[row], attention(q2[row], keys, values))
 
 
-# nbs/01_transformers/06_cache.ipynb #6fab336b
+# nbs/01_transformers/06_cache.ipynb #c2ac27f8
 def test_room_is_doubled_and_what_was_held_stays():
     cache = KVCache(block=4)
     past_k, past_v, rooms = [], [], []
@@ -262,7 +261,7 @@ def test_room_is_doubled_and_what_was_held_stays():
     assert cache.nbytes == 2 * 2 * 64 * 8 * 4  # keys and values, heads, room, size, bytes
 
 
-# nbs/01_transformers/06_cache.ipynb #a94e6b4b
+# nbs/01_transformers/06_cache.ipynb #5ad72aee
 def test_what_inference_mode_filled_can_be_used_outside():
     cache = KVCache()
     with torch.inference_mode():
@@ -277,7 +276,7 @@ def test_what_inference_mode_filled_can_be_used_outside():
     assert cache.lengths == [2, 4]
 
 
-# nbs/01_transformers/06_cache.ipynb #7cf5d785
+# nbs/01_transformers/06_cache.ipynb #69a189f7
 def test_a_step_that_broke_off_leaves_nothing():
     q, k, v = random_qkv(4, b=2)
     cache, ref = KVCache(2), KVCache(2)
@@ -296,7 +295,7 @@ def test_a_step_that_broke_off_leaves_nothing():
             c.advance(1)
 
 
-# nbs/01_transformers/06_cache.ipynb #d8d8ec05
+# nbs/01_transformers/06_cache.ipynb #12ef11d2
 def test_a_cache_says_what_it_holds():
     from llm_course.transformers.attention import Cache
 
@@ -313,7 +312,7 @@ def test_a_cache_says_what_it_holds():
     assert "batch=10, lengths=3 to 5" in repr(cache)
 
 
-# nbs/01_transformers/06_cache.ipynb #5f7bad41
+# nbs/01_transformers/06_cache.ipynb #23874af1
 def test_lengths_and_rows_of_all_kinds_of_numbers_are_taken():
     import numpy as np
 
@@ -342,35 +341,40 @@ def test_lengths_and_rows_of_all_kinds_of_numbers_are_taken():
         assert cache.lengths == [2]
 
 
-# nbs/01_transformers/06_cache.ipynb #b9179da5
+# nbs/01_transformers/06_cache.ipynb #777b2044
 def test_whatever_padding_holds_every_text_is_as_alone():
-    def outputs(cache, qkv, step_qkv, lengths):
+    from itertools import product
+    from llm_course.transformers.flash import flash_attention
+
+
+    def outputs(attend, rows, qkv, step_qkv, lengths):
         "What is read first, and after a crop one step more."
-        t = qkv[0].shape[2]
-        first = cache.attend(0, *qkv, attend=attention)
-        cache.advance(t)
+        cache = KVCache(rows)
+        first = cache.attend(0, *qkv, attend=attend)
+        cache.advance(qkv[0].shape[2])
         cache.crop(lengths)
-        return first, cache.attend(0, *step_qkv, attend=attention)
+        return first, cache.attend(0, *step_qkv, attend=attend)
 
 
     lengths = [9, 4, 6]
-    for dtype, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
-        for bad in (torch.nan, torch.inf, -torch.inf):
+    types = ((torch.float32, 1e-6), (torch.bfloat16, 1e-2))
+    for attend in (attention, flash_attention):
+        for (dtype, tolerance), bad in product(types, (torch.nan, torch.inf, -torch.inf)):
             q, k, v = (x.to(dtype) for x in random_qkv(9, b=3))
             step = [x.to(dtype) for x in random_qkv(1, b=3, seed=1)]
             for i, n in enumerate(lengths):
                 for x in (q, k, v):
                     x[i, :, n:] = bad  # the padding's row
-            first, second = outputs(KVCache(3), (q, k, v), step, lengths)
+            first, second = outputs(attend, 3, (q, k, v), step, lengths)
             for i, n in enumerate(lengths):
                 row = slice(i, i + 1)
                 text_alone = [x[row, :, :n] for x in (q, k, v)]
-                alone = outputs(KVCache(), text_alone, [x[row] for x in step], n)
+                alone = outputs(attend, 1, text_alone, [x[row] for x in step], n)
                 assert error(first[row, :, :n], alone[0]) < tolerance
                 assert error(second[row], alone[1]) < tolerance
 
 
-# nbs/01_transformers/06_cache.ipynb #9a70afc0
+# nbs/01_transformers/06_cache.ipynb #4c9da4dc
 def test_a_padding_token_of_nan_changes_no_text_of_a_model():
     model = varied_model()
     with torch.no_grad():
@@ -383,7 +387,7 @@ def test_a_padding_token_of_nan_changes_no_text_of_a_model():
     assert len(set(sum(alone, []))) > 10
 
 
-# nbs/01_transformers/06_cache.ipynb #7579641a
+# nbs/01_transformers/06_cache.ipynb #474b8ae2
 def test_behind_the_end_of_a_row_there_are_zeros():
     cache = KVCache(3, block=4)
     for layer in range(2):
@@ -438,7 +442,7 @@ def test_input_that_does_not_fit_is_refused_and_changes_nothing():
     torch.testing.assert_close(cache.attend(0, q, k, v, attend=attention), expected)
 
 
-# nbs/01_transformers/06_cache.ipynb #b8f8f7a6
+# nbs/01_transformers/06_cache.ipynb #3ca9666c
 def test_wrong_types_are_type_errors():
     from fastcore.test import expect_fail
 
@@ -471,7 +475,7 @@ def test_wrong_types_are_type_errors():
     assert cache.lengths == [3, 3]
 
 
-# nbs/01_transformers/06_cache.ipynb #3829bb4f
+# nbs/01_transformers/06_cache.ipynb #821c24e1
 def test_wrong_numbers_and_devices_are_value_errors():
     from fastcore.test import expect_fail
 
@@ -513,7 +517,7 @@ def test_solution_tokens_that_fit():
     assert halves == 953, f"in float32 half as many, 953; yours is {halves}"
 
 
-# nbs/01_transformers/06_cache.ipynb #c3f3830f
+# nbs/01_transformers/06_cache.ipynb #e901e68f
 def test_solution_crop_to_common():
     model = varied_model()
     held = [5, 17, 80, 3, 41]
@@ -529,7 +533,7 @@ def test_solution_crop_to_common():
         assert off < 1e-5, f"the scores must be those of the whole text; yours are off by {off:.2g}"
 
 
-# nbs/01_transformers/06_cache.ipynb #bb7ebb26
+# nbs/01_transformers/06_cache.ipynb #cb4dc28d
 def test_solution_window_cache():
     used = []
 
