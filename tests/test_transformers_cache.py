@@ -126,6 +126,11 @@ class WindowCache:
 
 # nbs/01_transformers/06_cache.ipynb #654bcdc3
 def test_cached_scores_equal_uncached_at_every_step():
+    """With a cache the model gives the scores of the whole text, wherever it was cut
+
+    Oracle: the same model without a cache
+    Tolerance: 1e-5, relative
+    """
     with torch.inference_mode():
         ref = lm.model(twenty)
         for ends in (range(1, 20), (7, 8, 15), ()):
@@ -137,6 +142,10 @@ def test_cached_scores_equal_uncached_at_every_step():
 
 # nbs/01_transformers/06_cache.ipynb #ead3fe0b
 def test_text_written_with_a_cache_is_text_written_without():
+    """Greedy text is the same with a cache and without, for the real model and for random ones
+
+    Oracle: a loop that reads the whole text in every step
+    """
     start = torch.tensor([lm.tokenizer.encode("Here is a list of rivers:")])
     expected = write_uncached(lm.model, start, 20)[0, start.shape[1] :].tolist()
     assert list(generate(lm.model, start[0], 20, cache=KVCache())) == expected
@@ -151,6 +160,11 @@ def test_text_written_with_a_cache_is_text_written_without():
 
 # nbs/01_transformers/06_cache.ipynb #096496ef
 def test_any_lengths_crops_and_windows_equal_plain_attention():
+    """Rows of any lengths, appended to and cropped in any order, attend as each would alone
+
+    Oracle: plain attention in float64 over each row alone
+    Tolerance: 1e-6, relative
+    """
     one_step = st.tuples(st.integers(1, 6), st.lists(st.integers(0, 3), min_size=3, max_size=3))
     some_steps = st.lists(one_step, min_size=1, max_size=8)
 
@@ -183,6 +197,10 @@ def test_a_row_in_a_batch_is_the_row_alone():
 
 # nbs/01_transformers/06_cache.ipynb #5187f5a8
 def test_selected_rows_go_on_as_before_and_copies_go_their_own_way():
+    """Rows that are selected go on as before, and copies of a row go their own ways
+
+    Oracle: plain attention over each row's own keys and values
+    """
     q, k, v = random_qkv(5, b=3)
     cache = KVCache(3)
     cache.attend(0, q, k, v, attend=attention)
@@ -343,6 +361,11 @@ def test_lengths_and_rows_of_all_kinds_of_numbers_are_taken():
 
 # nbs/01_transformers/06_cache.ipynb #777b2044
 def test_whatever_padding_holds_every_text_is_as_alone():
+    """nan or infinity in a padding token's keys and values changes no text of the batch
+
+    Oracle: each text alone, in a cache of its own
+    Tolerance: 1e-6 in float32, one rounding in bfloat16
+    """
     from itertools import product
     from llm_course.transformers.flash import flash_attention
 
