@@ -248,8 +248,8 @@ GGUF_FACTORS = {
 def tiny_ropes(folder):
     "A GGUF file for each of these, loaded."
     found = {}
-    for name, fields in GGUF_ROPES.items():
-        path = write_tiny_gguf(folder / f"{name}.gguf", more=rope_fields(*fields))
+    for name, entries in GGUF_ROPES.items():
+        path = write_tiny_gguf(folder / f"{name}.gguf", more=rope_fields(*entries))
         found[name] = (path, load(path, dtype=torch.float32, device="cpu").model)
     for name, factors in GGUF_FACTORS.items():
         path = write_tiny_gguf(folder / f"{name}.gguf", more=rope_fields(factors=factors))
@@ -732,7 +732,7 @@ def test_rope_in_a_gguf_file_that_this_library_does_not_know_is_refused():
     odd = torch.tensor([1.0, 5.0, 2.0, 8.0])
     with tempfile.TemporaryDirectory() as d:
         path = Path(d, "odd.gguf")
-        for fields, factors, message in (
+        for entries, factors, message in (
             ([("rope.dimension_count", 4)], None, "llama.rope.dimension_count is 4"),
             ([("attention.value_length", 16)], None, "llama.attention.value_length is 16"),
             ([("rope.scaling.type", "longrope")], None, "RoPE scaling 'longrope'"),
@@ -745,7 +745,7 @@ def test_rope_in_a_gguf_file_that_this_library_does_not_know_is_refused():
             ([], odd, "are not those of Llama 3's scaling"),
             ([], torch.ones(3), "should hold 4 factors"),
         ):
-            write_tiny_gguf(path, more=rope_fields(*fields, factors=factors))
+            write_tiny_gguf(path, more=rope_fields(*entries, factors=factors))
             with expect_fail(ValueError, message):
                 load(path)
         write_tiny_gguf(path, **{"rope_factors_long": (4,)})
