@@ -307,6 +307,21 @@ def test_cells_of_the_course_are_folded_as_tidy_folds_them():
             assert is_folded(cell) == (cell.id in folded), f"{path.name} #{cell.id}: run make save"
 
 
+def test_the_tour_runs_in_a_terminal_and_says_what_a_figure_shows(project):
+    project.notebook(
+        "index.ipynb",
+        "print(6 * 7)",
+        "#| draw\n#| alt: A line that rises,\n#| alt: and falls.\n1 / 0",
+        "#| exercise\n1 / 0",
+        "print('the end')",
+    )
+    done = project._python("-m", "course_tools.export", "tour", "nbs/index.ipynb")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "Title" in said and "42 A figure" in said
+    assert said.endswith("A line that rises, and falls. the end")
+
+
 def test_needed_names_follow_pythons_scopes():
     assert needed_by("def f(a): return a + b\nc = [i for i in d]\nimport e\ne.x") == {"b", "d"}
     assert needed_by("class A:\n    x = 1\n    def g(self): return len(h)\nlambda z: z + A.x") == {
