@@ -257,6 +257,9 @@ def test_attend_and_linear_are_used_in_every_layer():
     assert calls == [None, 5, None, 5]
     assert len(shapes) == 4 * 4 + 1
     assert shapes[-1] == (32, 97)
+    for with_bias in (False, True):
+        old = Transformer(Config(**SIZES, architecture="gpt2", mlp_bias=with_bias))
+        assert (old.layers[3].ffn.up_proj.bias is not None) == with_bias
 
 
 # nbs/01_transformers/05_model.ipynb #0ad66f5d
