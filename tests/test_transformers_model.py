@@ -136,6 +136,11 @@ def reach(config: Config) -> int | None:
 
 # nbs/01_transformers/05_model.ipynb #70f8b0da
 def test_every_family_computes_what_transformers_computes():
+    """a decoder of each of six families gives transformers' scores
+
+    Oracle: transformers, models of random weights, norms and biases
+    Tolerance: 2e-6, relative, float32
+    """
     ids = torch.randint(0, 97, (2, 40), generator=torch.Generator().manual_seed(1))
     for name in FAMILIES:
         for seed in range(2):
@@ -359,6 +364,11 @@ def test_first_weights_follow_the_generator():
 
 # nbs/01_transformers/05_model.ipynb #82cd0c9b
 def test_flops_are_those_that_pytorch_counts():
+    """flops_per_token counts every matrix product of the model
+
+    Oracle: torch.utils.flop_counter
+    Tolerance: exact
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     tokens = 20
@@ -389,6 +399,11 @@ def test_a_window_bounds_the_work_of_its_layers():
 
 # nbs/01_transformers/05_model.ipynb #2bd45d2d
 def test_every_family_compiles_whole_and_exports():
+    """a forward pass of each family is one graph, and computes what plain PyTorch computes
+
+    Oracle: the same model, not compiled
+    Tolerance: torch.testing.assert_close's
+    """
     import dataclasses
     import subprocess
     import sys
