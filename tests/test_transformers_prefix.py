@@ -246,10 +246,6 @@ def test_ids_may_be_tensors_and_nonsense_is_refused():
         lambda: cache.evict(None),
         lambda: PrefixCache(8),
         lambda: chain_hash("", [1]),
-        lambda: ChatSession(lm, pool),
-        lambda: ChatSession(None, cache),
-        lambda: ChatSession(lm, cache).send(None),
-        lambda: ChatSession(lm, cache).send("Hello", None),
     ):
         with expect_fail(TypeError):
             bad()
@@ -258,7 +254,6 @@ def test_ids_may_be_tensors_and_nonsense_is_refused():
         lambda: cache.match([2**80] * 4),
         lambda: cache.insert(ids, blocks[:1]),
         lambda: cache.evict(-1),
-        lambda: ChatSession(lm, cache).send("Hello", -1),
     ):
         with expect_fail(ValueError):
             bad()
@@ -305,6 +300,24 @@ def test_a_session_answers_until_the_context_is_full_as_chat_does():
         lm.model.config = whole
     assert said == answers_due
     assert all(said)
+
+
+# nbs/01_transformers/12_prefix.ipynb #57a0c9e3
+def test_a_session_refuses_nonsense_at_once():
+    from fastcore.test import expect_fail
+
+    prefix = PrefixCache(KVPool(8))
+    for bad in (
+        lambda: ChatSession(lm, prefix.pool),
+        lambda: ChatSession(None, prefix),
+        lambda: ChatSession(lm, prefix, salt=None),
+        lambda: ChatSession(lm, prefix).send(None),
+        lambda: ChatSession(lm, prefix).send("Hello", None),
+    ):
+        with expect_fail(TypeError):
+            bad()
+    with expect_fail(ValueError, "can't be negative"):
+        ChatSession(lm, prefix).send("Hello", -1)
 
 
 # nbs/01_transformers/12_prefix.ipynb #da3ef6a0
