@@ -7,6 +7,7 @@ from common import in_turn, median, save, table  # before torch: it sets the env
 
 # isort: split
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from llm_course.core import settings
 from llm_course.transformers.attention import MultiHeadAttention, attention
 from llm_course.transformers.cache import KVCache, ceil_div
 from llm_course.transformers.generation import generate, generate_batch
-from llm_course.transformers.linear import SkinnyLinear
+from llm_course.transformers.linear import SkinnyLinear, measured_products
 from llm_course.transformers.paged import KVPool, PagedKVCache
 
 NAME = "SmolLM2-135M-Instruct"
@@ -131,13 +132,18 @@ def read(dtype: str, repeats: int) -> dict:
         "ours": lambda: next_scores(lm, ids, KVCache()),
         "transformers": lambda: peer(ids, use_cache=True, logits_to_keep=1),
     }
-    seconds = in_turn(runs, repeats, warm_up=2)
+    seconds = in_turn(runs, repeats)
     return {
         "dtype": dtype,
         "prompt": READ,
         "seconds": seconds,
         "tokens_per_second": {name: READ / median(s) for name, s in seconds.items()},
     }
+
+
+def load_now() -> float | None:
+    "Processes that wanted a core in the last minute, those of this run included."
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
 
 
 def memory(key: str) -> int:
@@ -209,19 +215,28 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--no-memory", action="store_true", help="leave out the peak memory")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peak:
         which, n = args.peak
         print(peak(which, int(n)))
         return
+    load_before = load_now()
     reads = [read(dtype, 3 * args.repeats) for dtype in DTYPES]
     writes = []
     for dtype in ("bfloat16", "float32"):
         for batch in (1, 8):
             writes.append(write(dtype, batch, args.tokens, args.repeats))
-    results = {"model": NAME, "prompt": PROMPT, "decode": writes, "prefill": reads}
-    if REFS.exists():
+    results = {
+        "model": NAME,
+        "prompt": PROMPT,
+        "load": {"before": load_before, "after": load_now()},
+        "products": measured_products(),
+        "decode": writes,
+        "prefill": reads,
+    }
+    if REFS.exists() and not args.no_memory:
         results["peak"] = []
         for n in (LONG // 4, LONG // 2, LONG):
             row = {which: peak_elsewhere(which, n) for which in PEAKS}

@@ -6,15 +6,17 @@ from llm_course.transformers.paged import KVPool, PagedKVCache
 from llm_course.transformers.prefix import ChatSession, PrefixCache, chain_hash
 
 # nbs/01_transformers/12_prefix.ipynb #fca147af
-from llm_course.transformers.attention import attention
 import torch
 
+from llm_course.transformers.attention import attention
+from llm_course.transformers.cache import KVCache
 from llm_course.transformers.checkpoints import load
 
 lm = load()
 system = {
     "role": "system",
-    "content": "You are a patient guide in a museum of natural history. Answer in one or two short sentences.",
+    "content": "You are a patient guide in a museum of natural history. "
+    "Answer in one or two short sentences.",
 }
 questions = [
     "What is the oldest fossil?",
@@ -24,9 +26,11 @@ questions = [
     "Thank you. What should I look at next?",
 ]
 answers = [
-    "Some of the oldest fossils are layers of rock made by tiny living things, about three and a half billion years old.",
+    "Some of the oldest fossils are layers of rock made by tiny living things, "
+    "about three and a half billion years old.",
     "From the atoms in the rock around it: some of them decay at a known rate, like a clock.",
-    "The largest that we know were long-necked plant eaters such as Patagotitan, about as heavy as ten elephants.",
+    "The largest that we know were long-necked plant eaters such as Patagotitan, "
+    "about as heavy as ten elephants.",
     "Probably it could wade through rivers, but it was too heavy and too full of air to swim well.",
     "The hall of early mammals.",
 ]
@@ -41,32 +45,32 @@ def fill(cache, t):
 
 def prompt_of(turn):
     "The ids that the model reads at this turn, from 1."
-    chat = [
-        m
-        for q, a in zip(questions, answers)
-        for m in ({"role": "user", "content": q}, {"role": "assistant", "content": a})
-    ]
+    chat = []
+    for question, answer in zip(questions, answers):
+        chat.append({"role": "user", "content": question})
+        chat.append({"role": "assistant", "content": answer})
     return lm.encode([system, *chat[: 2 * turn - 1]])
 
 
 # nbs/01_transformers/12_prefix.ipynb #c680dc9f
-def reusable(requests, size: int) -> float:
+def reusable(requests, size):
     seen, found = set(), 0
     for ids in requests:
-        chain = [tuple(ids[:i]) for i in range(size, len(ids), size)]  # never the last token
-        found += size * next((i for i, c in enumerate(chain) if c not in seen), len(chain))
-        seen.update(tuple(ids[:i]) for i in range(size, len(ids) + 1, size))
+        for end in range(size, len(ids), size):  # never the last token
+            if tuple(ids[:end]) not in seen:
+                break
+            found += size
+        seen.update(tuple(ids[:end]) for end in range(size, len(ids) + 1, size))
     return found / sum(map(len, requests))
 
 
 # nbs/01_transformers/12_prefix.ipynb #ed67ebca
-def lost(size: int) -> float:
-    requests = [prompt_of(t) for t in range(1, 6)]
+def lost(requests, size):
     return reusable(requests, 1) - reusable(requests, size)
 
 
 # nbs/01_transformers/12_prefix.ipynb #1f63825e
-def pin(prefix: PrefixCache, ids) -> list[int]:
+def pin(prefix, ids):
     blocks = prefix.match(ids)
     prefix.pool.blocks.incref(blocks)  # undo: prefix.pool.blocks.decref(blocks)
     return blocks
@@ -76,18 +80,21 @@ def pin(prefix: PrefixCache, ids) -> list[int]:
 def test_a_collision_costs_time_and_never_changes_an_answer():
     pool = KVPool(64, block_size=4)
     texts = [prompt_of(1)[:24], [7] * 24, list(range(100, 124))]
+
+
+    def weak_hash(bits):
+        return lambda parent, tokens: bytes([chain_hash(parent, tokens)[0] % 2**bits])
+
+
     for bits in (0, 1, 2):
-        cache = PrefixCache(
-            pool, hash=lambda parent, tokens: bytes([chain_hash(parent, tokens)[0] % 2**bits])
-        )
-        owner = {}
+        cache = PrefixCache(pool, hash=weak_hash(bits))
+        owner = {}  # block -> its place, and the text up to its end
         for ids in texts:
             blocks = pool.blocks.alloc(6)
             owner |= {b: (i, tuple(ids[: 4 * i + 4])) for i, b in enumerate(blocks)}
             cache.insert(ids, blocks)
-            for probe in (
-                texts
-            ):  # a block that is handed out holds exactly the text asked for, at the right place
+            for probe in texts:
+                # what is handed out holds exactly the text asked for, at the right place
                 for i, b in enumerate(cache.match(probe)):
                     assert owner[b] == (i, tuple(probe[: 4 * i + 4]))
         pool.blocks.reclaim = None
@@ -98,18 +105,15 @@ def test_whatever_is_found_is_right_and_no_block_leaks():
     from hypothesis import given, settings, strategies as st
 
     texts = st.lists(st.integers(0, 2), min_size=1, max_size=14)
+    requests = st.tuples(texts, st.sampled_from(["", "salt"]), st.sampled_from(["use", "evict"]))
 
 
-    @given(
-        st.lists(
-            st.tuples(texts, st.sampled_from(["", "salt"]), st.sampled_from(["use", "evict"])),
-            max_size=25,
-        )
-    )
-    @settings(max_examples=200, deadline=None)
-    def check(steps):
+    @given(st.lists(requests, max_size=25))
+    @settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    def compare(steps):
         pool = KVPool(9, block_size=2)
-        cache, computed = PrefixCache(pool), {}  # block -> (salt, text up to its end)
+        cache = PrefixCache(pool)
+        computed = {}  # block -> (salt, text up to its end)
         for ids, salt, what in steps:
             if what == "evict":
                 cache.evict(2)
@@ -126,12 +130,57 @@ def test_whatever_is_found_is_right_and_no_block_leaks():
             cache.insert(ids, held.blocks(0), salt)
             assert cache.match(ids, salt) != [] or len(ids) < 2
             held.free()
-            assert pool.blocks.n_free == 9 - len(cache) and all(r <= 1 for r in pool.blocks.refs)
-        cache.evict(9)
-        assert pool.blocks.n_free == 9 and len(cache) == 0
+            assert pool.blocks.n_free == 9 - len(cache)
+            assert all(refs <= 1 for refs in pool.blocks.refs)
+        held = len(cache)
+        assert cache.evict(9) == held
+        assert pool.blocks.n_free == 9
+        assert len(cache) == 0
 
 
-    check()
+    compare()
+
+
+# nbs/01_transformers/12_prefix.ipynb #61c8e0f7
+def test_the_heap_evicts_what_a_scan_would():
+    from hypothesis import given, settings, strategies as st
+
+
+    def longest_unused(cache):
+        "What `evict(1)` should free, by a look at every block."
+        refs = cache.pool.blocks.refs
+        free = [n for n in cache._nodes.values() if not n.children and refs[n.block] == 1]
+        return min(free, key=lambda n: n.used).block if free else None
+
+
+    texts = st.lists(st.integers(0, 1), min_size=1, max_size=9)
+
+
+    @given(st.lists(st.tuples(st.sampled_from(["insert", "match", "evict", "pin", "unpin"]), texts)))
+    @settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    def compare(steps):
+        pool = KVPool(400, block_size=1)
+        cache, pinned = PrefixCache(pool), []
+        for what, ids in steps:
+            if what == "insert":
+                blocks = pool.blocks.alloc(len(ids))
+                cache.insert(ids, blocks)
+                pool.blocks.decref(blocks)
+            elif what == "match":
+                cache.match(ids)
+            elif what == "pin":
+                pinned.append(cache.match(ids))
+                pool.blocks.incref(pinned[-1])
+            elif what == "unpin" and pinned:
+                pool.blocks.decref(pinned.pop())
+            elif what == "evict":
+                right = longest_unused(cache)
+                assert cache.evict(1) == (right is not None)
+                assert right is None or pool.blocks.refs[right] == 0
+        assert len(cache._ends) <= 2 * len(cache) + 66
+
+
+    compare()
 
 
 # nbs/01_transformers/12_prefix.ipynb #30562bcf
@@ -146,29 +195,69 @@ def test_eviction_takes_the_longest_unused_and_ends_before_beginnings():
     order = []
     while cache.evict(1):
         order += [x for x in a + b if pool.blocks.refs[x] == 0 and x not in order]
-    assert order == [a[2], a[1], b[1], b[0], a[0]] and len(cache) == 0
+    assert order == [a[2], a[1], b[1], b[0], a[0]]
+    assert len(cache) == 0
 
 
 # nbs/01_transformers/12_prefix.ipynb #cbbb45d2
 def test_blocks_in_use_are_never_evicted():
     pool = KVPool(4, block_size=2)
     cache = PrefixCache(pool)
-    cache.insert([1, 1, 2, 2], blocks := pool.blocks.alloc(2))
-    assert cache.evict(2) == 0 and cache.match([1, 1, 2, 2]) == blocks
+    blocks = pool.blocks.alloc(2)
+    cache.insert([1, 1, 2, 2], blocks)
+    assert cache.evict(2) == 0
+    assert cache.match([1, 1, 2, 2]) == blocks
+    assert "2 blocks of 2 tokens, 2 of them in use" in repr(cache)
     pool.blocks.decref(blocks)
-    assert cache.evict(5) == 2 and pool.blocks.n_free == 4
+    assert cache.evict(5) == 2
+    assert pool.blocks.n_free == 4
 
 
 # nbs/01_transformers/12_prefix.ipynb #40aa25ba
 def test_salts_keep_users_apart_and_half_blocks_stay_private():
     pool = KVPool(8, block_size=4)
     cache = PrefixCache(pool)
-    cache.insert(list(range(10)), blocks := pool.blocks.alloc(3), salt="alice")
-    assert (
-        cache.match(list(range(10)), salt="alice") == blocks[:2]
-    )  # the third block holds two tokens only
-    assert cache.match(list(range(10)), salt="bob") == cache.match(list(range(10))) == []
-    assert cache.match(list(range(3)), salt="alice") == []
+    ids = list(range(10))
+    blocks = pool.blocks.alloc(3)
+    cache.insert(ids, blocks, salt="alice")
+    assert cache.match(ids, salt="alice") == blocks[:2]  # the third block holds two tokens only
+    assert cache.match(ids, salt="bob") == []
+    assert cache.match(ids) == []
+    assert cache.match(ids[:3], salt="alice") == []
+
+
+# nbs/01_transformers/12_prefix.ipynb #2c70b9d8
+def test_ids_may_be_tensors_and_nonsense_is_refused():
+    import numpy as np
+    from fastcore.test import expect_fail
+
+    pool = KVPool(8, block_size=4)
+    cache = PrefixCache(pool)
+    ids, blocks = list(range(10)), pool.blocks.alloc(2)
+    cache.insert(torch.tensor(ids), torch.tensor(blocks))
+    assert cache.match(ids) == blocks
+    assert cache.match(torch.tensor(ids)) == cache.match(np.array(ids)) == blocks
+    for bad in (
+        lambda: cache.match(None),
+        lambda: cache.match("text"),
+        lambda: cache.match([0.5] * 8),
+        lambda: cache.match(ids, salt=None),
+        lambda: cache.insert(ids, None),
+        lambda: cache.evict(None),
+        lambda: PrefixCache(8),
+        lambda: chain_hash("", [1]),
+    ):
+        with expect_fail(TypeError):
+            bad()
+    for bad in (
+        lambda: cache.match(torch.tensor([ids])),
+        lambda: cache.match([2**80] * 4),
+        lambda: cache.insert(ids, blocks[:1]),
+        lambda: cache.evict(-1),
+    ):
+        with expect_fail(ValueError):
+            bad()
+    assert cache.match(ids) == blocks
 
 
 # nbs/01_transformers/12_prefix.ipynb #6cc8e1b0
@@ -184,6 +273,51 @@ def test_answers_are_the_same_with_and_without_the_cache():
             plain = [*plain, {"role": "assistant", "content": expected}]
             assert session.messages == plain
     assert prefix.pool.blocks.n_free == 256 - len(prefix)
+
+
+# nbs/01_transformers/12_prefix.ipynb #8d5f1b60
+def test_a_session_answers_until_the_context_is_full_as_chat_does():
+    from dataclasses import replace
+
+    from fastcore.test import expect_fail
+
+    whole = lm.model.config
+    n = len(lm.encode([system, {"role": "user", "content": questions[0]}]))
+    said, answers_due = [], []
+    try:
+        lm.model.config = replace(whole, context=n + 60)  # room for one turn and a part of the next
+        session, plain = ChatSession(lm, PrefixCache(KVPool(64)), [system]), [system]
+        for q in questions[:2]:
+            plain = [*plain, {"role": "user", "content": q}]
+            answers_due.append(lm.chat(plain))  # 256 tokens, as many as fit
+            said.append("".join(session.send(q)))
+            plain = [*plain, {"role": "assistant", "content": answers_due[-1]}]
+        with expect_fail(ValueError, "context"):  # now it is full, for both
+            lm.chat([*plain, {"role": "user", "content": "long " * 99}])
+        with expect_fail(ValueError, "context"):
+            list(session.send("long " * 99))
+    finally:
+        lm.model.config = whole
+    assert said == answers_due
+    assert all(said)
+
+
+# nbs/01_transformers/12_prefix.ipynb #57a0c9e3
+def test_a_session_refuses_nonsense_at_once():
+    from fastcore.test import expect_fail
+
+    prefix = PrefixCache(KVPool(8))
+    for bad in (
+        lambda: ChatSession(lm, prefix.pool),
+        lambda: ChatSession(None, prefix),
+        lambda: ChatSession(lm, prefix, salt=None),
+        lambda: ChatSession(lm, prefix).send(None),
+        lambda: ChatSession(lm, prefix).send("Hello", None),
+    ):
+        with expect_fail(TypeError):
+            bad()
+    with expect_fail(ValueError, "can't be negative"):
+        ChatSession(lm, prefix).send("Hello", -1)
 
 
 # nbs/01_transformers/12_prefix.ipynb #da3ef6a0
@@ -207,11 +341,11 @@ def test_a_reader_who_stops_early_leaks_nothing():
     answer = session.send(questions[0], 30)
     next(answer)
     answer.close()
-    assert prefix.pool.blocks.n_free == 64 - len(prefix) and len(prefix) > 0
+    assert prefix.pool.blocks.n_free == 64 - len(prefix)
+    assert len(prefix) > 0
     assert session.messages == [system]  # a turn that was not finished didn't happen
-    assert "".join(session.send(questions[0], 5)) == lm.chat(
-        [system, {"role": "user", "content": questions[0]}], 5
-    )
+    asked = [system, {"role": "user", "content": questions[0]}]
+    assert "".join(session.send(questions[0], 5)) == lm.chat(asked, 5)
 
 
 # nbs/01_transformers/12_prefix.ipynb #b37bc313
@@ -226,9 +360,8 @@ def test_a_chat_larger_than_the_pool_is_a_clear_error_and_leaks_nothing():
     prefix.pool.blocks.decref([left])  # nobody uses it just now
     with expect_fail(PoolExhausted, "blocks wanted"):
         list(ChatSession(lm, prefix, [system]).send(questions[0], 4))
-    assert (
-        prefix.match(list(range(100, 116))) == [used] and prefix.pool.blocks.refs[used] == 2
-    )  # what somebody uses stays
+    assert prefix.match(list(range(100, 116))) == [used]  # what somebody uses stays
+    assert prefix.pool.blocks.refs[used] == 2
     assert prefix.pool.blocks.n_free == 3 - len(prefix)
     with expect_fail(ValueError, "fill 2 blocks of 16, got 1"):
         prefix.insert(list(range(40)), [0])
@@ -236,13 +369,15 @@ def test_a_chat_larger_than_the_pool_is_a_clear_error_and_leaks_nothing():
 
 # nbs/01_transformers/12_prefix.ipynb #2fdfd519
 def test_solution_reusable():
-    assert reusable([[1, 2, 3, 4, 5]] * 2, 2) == 4 / 10 and reusable([[1, 2, 3, 4]] * 2, 2) == 2 / 8
+    assert reusable([[1, 2, 3, 4, 5]] * 2, 2) == 4 / 10
+    assert reusable([[1, 2, 3, 4]] * 2, 2) == 2 / 8
     requests = [prompt_of(t) for t in range(1, 6)]
     prefix = PrefixCache(KVPool(256))
     found = 0
     for ids in requests:
         found += 16 * len(prefix.match(ids[:-1]))
-        fill(held := PagedKVCache(prefix.pool), len(ids))
+        held = PagedKVCache(prefix.pool)
+        fill(held, len(ids))
         prefix.insert(ids, held.blocks(0))
         held.free()
     assert abs(reusable(requests, 16) - found / sum(map(len, requests))) < 1e-9
@@ -250,17 +385,23 @@ def test_solution_reusable():
 
 # nbs/01_transformers/12_prefix.ipynb #1424a448
 def test_solution_lost():
-    losses = [lost(s) for s in (1, 16, 32, 64)]
-    assert losses[0] == 0 and sorted(losses) == losses and losses[1] < 0.1 < losses[3]
+    requests = [prompt_of(t) for t in range(1, 6)]
+    losses = [lost(requests, size) for size in (1, 16, 32, 64)]
+    assert losses[0] == 0
+    assert sorted(losses) == losses
+    assert losses[1] < 0.1 < losses[3]
 
 
 # nbs/01_transformers/12_prefix.ipynb #aa27593f
 def test_solution_pin():
     pool = KVPool(6, block_size=2)
     prefix = PrefixCache(pool)
-    prefix.insert([1, 1, 2, 2, 3, 3], blocks := pool.blocks.alloc(3))
+    blocks = pool.blocks.alloc(3)
+    prefix.insert([1, 1, 2, 2, 3, 3], blocks)
     pool.blocks.decref(blocks)
     pinned = pin(prefix, [1, 1, 2, 2])
-    assert prefix.evict(6) == 1 and prefix.match([1, 1, 2, 2, 3, 3]) == pinned
+    assert prefix.evict(6) == 1
+    assert prefix.match([1, 1, 2, 2, 3, 3]) == pinned
     pool.blocks.decref(pinned)
-    assert prefix.evict(6) == 2 and pool.blocks.n_free == 6
+    assert prefix.evict(6) == 2
+    assert pool.blocks.n_free == 6

@@ -8,25 +8,55 @@ __all__ = ['chain_hash', 'PrefixCache', 'ChatSession']
 # %% ../../nbs/01_transformers/12_prefix.ipynb #9eaddf2c
 import hashlib
 import heapq
+import operator
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import SupportsIndex
 
-from .paged import KVPool, PagedKVCache
 from .generation import LanguageModel, generate, stream_text
+from .paged import KVPool, PagedKVCache
 
 # %% ../../nbs/01_transformers/12_prefix.ipynb #5ae63237
 def chain_hash(
     parent: bytes,  # the name of the block before; for the first one, the salt
     tokens: Sequence[int],  # in this block
 ) -> bytes:  # the name of this block
-    "SHA-256 of the parent's name and the tokens: a name for everything up to the end of the block."
+    """SHA-256 of the parent's name and the tokens.
+
+    It is a name for everything up to the end of the block.
+    """
+    if not isinstance(parent, bytes):
+        raise TypeError(f"a block's name is bytes, got {type(parent).__name__}")
     # the length marks where the parent ends and the tokens begin
-    return hashlib.sha256(
-        len(parent).to_bytes(4, "little") + parent + array("q", tokens).tobytes()
-    ).digest()
+    length = len(parent).to_bytes(4, "little")
+    try:
+        numbers = array("q", tokens)
+    except OverflowError as error:
+        raise ValueError(f"an id must fit into 64 bits: {error}") from None
+    return hashlib.sha256(length + parent + numbers.tobytes()).digest()
 
 # %% ../../nbs/01_transformers/12_prefix.ipynb #5e1bcc66
+_SPARE = 64  # entries out of date that are kept at any rate
+
+
+def _whole_numbers(numbers: Iterable[SupportsIndex], name: str) -> list[int]:
+    "A list of ints from a list, NumPy's array or a tensor. Raises `TypeError` for all else."
+    if getattr(numbers, "ndim", 1) != 1:
+        raise ValueError(f"{name} are one row of whole numbers, got shape {tuple(numbers.shape)}")
+    if hasattr(numbers, "tolist"):
+        numbers = numbers.tolist()
+    if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
+        raise TypeError(f"{name} are whole numbers, got {type(numbers).__name__}")
+    found = []
+    for number in numbers:
+        try:
+            found.append(operator.index(number))
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"{name} are whole numbers, one is {number!r:.40}") from None
+    return found
+
+
 @dataclass
 class _Node:
     "A block in the cache, with what proves that it is the right one."
@@ -39,117 +69,207 @@ class _Node:
 
 
 class PrefixCache:
-    "The computed blocks of a `KVPool`, found again by the tokens that they hold (Kwon et al. 2023; Zheng et al. 2024). One for each pool; all requests share it."
+    """The computed blocks of a `KVPool`, found again by the tokens that they hold.
+
+    One for each pool; all requests share it (Kwon et al. 2023; Zheng et al. 2024).
+    """
 
     def __init__(
-        self, pool: KVPool, *, hash: Callable[[bytes, Sequence[int]], bytes] = chain_hash
-    ):  # hash: makes the names
-        self.pool, self._hash, self._nodes, self._clock = pool, hash, {}, 0
+        self,
+        pool: KVPool,
+        *,
+        hash: Callable[[bytes, Sequence[int]], bytes] = chain_hash,  # makes the names
+    ):
+        if not isinstance(pool, KVPool):
+            raise TypeError(f"a PrefixCache is for a KVPool, got {type(pool).__name__}")
+        self.pool = pool
+        self._hash = hash
+        self._nodes: dict[bytes, _Node] = {}
+        self._ends: list[tuple[int, bytes]] = []  # (used, name): a heap, some entries out of date
+        self._clock = 0  # counts calls
         pool.blocks.reclaim = self.evict  # a pool that runs out asks us first
 
     def __len__(self) -> int:
         return len(self._nodes)  # blocks held
 
+    def __repr__(self) -> str:
+        refs = self.pool.blocks.refs
+        in_use = sum(refs[node.block] > 1 for node in self._nodes.values())
+        size = self.pool.block_size
+        return (
+            f"PrefixCache({len(self)} blocks of {size} tokens, {in_use} of them in use; "
+            f"{self.pool})"
+        )
+
     def _walk(
-        self, ids: Sequence[int], salt: str
+        self, ids: Iterable[SupportsIndex], salt: str
     ) -> Iterator[tuple[bytes, bytes, tuple[int, ...]]]:
         "The name, the parent's name and the tokens of each full block of `ids`."
-        parent, size = salt.encode(), self.pool.block_size
-        for i in range(0, len(ids) - size + 1, size):
-            tokens = tuple(ids[i : i + size])
-            yield (name := self._hash(parent, tokens)), parent, tokens
+        if not isinstance(salt, str):
+            raise TypeError(f"a salt is a text, got {type(salt).__name__}")
+        ids = _whole_numbers(ids, "ids")
+        parent = salt.encode()
+        size = self.pool.block_size
+        for start in range(0, len(ids) - size + 1, size):
+            tokens = tuple(ids[start : start + size])
+            name = self._hash(parent, tokens)
+            yield name, parent, tokens
             parent = name
 
-    def match(self, ids: Sequence[int], salt: str = "") -> list[int]:
-        "The blocks of the longest known beginning of `ids`, in order. Let a `PagedKVCache` adopt them at once: the next allocation may evict them."
-        blocks, self._clock = [], self._clock + 1
+    def _node(self, name: bytes, parent: bytes, tokens: tuple[int, ...]) -> _Node | None:
+        "The node of that name, if it is the same text; None for another's, or none."
+        node = self._nodes.get(name)
+        if node is None or node.tokens != tokens or node.parent != parent:
+            return None
+        return node
+
+    def match(self, ids: Iterable[SupportsIndex], salt: str = "") -> list[int]:
+        """The blocks of the longest known beginning of `ids`, in order.
+
+        Let a `PagedKVCache` adopt them at once: the next allocation may evict them.
+        """
+        blocks = []
+        last = None
+        self._clock += 1
         for name, parent, tokens in self._walk(ids, salt):
-            node = self._nodes.get(name)
-            if node is None or node.tokens != tokens or node.parent != parent:
+            node = self._node(name, parent, tokens)
+            if node is None:
                 break  # unknown, or two texts with one name
             node.used = self._clock
             blocks.append(node.block)
+            last = name
+        self._note_end(last)
         return blocks
 
-    def insert(self, ids: Sequence[int], blocks: Sequence[int], salt: str = ""):
-        "Remember the blocks that hold `ids`; a last block that isn't full is left out. Raises `ValueError` if there are fewer blocks than full ones in `ids`."
-        if len(blocks) < (full := len(ids) // self.pool.block_size):
-            raise ValueError(
-                f"{len(ids)} tokens fill {full} blocks of {self.pool.block_size}, got {len(blocks)}"
-            )
+    def insert(
+        self, ids: Iterable[SupportsIndex], blocks: Iterable[SupportsIndex], salt: str = ""
+    ) -> None:
+        """Remember the blocks that hold `ids`; a last block that isn't full is left out.
+
+        Raises `ValueError` if there are fewer blocks than full ones in `ids`.
+        """
+        ids = _whole_numbers(ids, "ids")
+        blocks = _whole_numbers(blocks, "blocks")
+        size = self.pool.block_size
+        full = len(ids) // size
+        if len(blocks) < full:
+            raise ValueError(f"{len(ids)} tokens fill {full} blocks of {size}, got {len(blocks)}")
+        last = None
         self._clock += 1
         for (name, parent, tokens), block in zip(self._walk(ids, salt), blocks):
-            node = self._nodes.get(name)
+            if name not in self._nodes:
+                self._add(name, _Node(tokens, parent, block))
+            node = self._node(name, parent, tokens)
             if node is None:
-                self.pool.blocks.incref([block])
-                node = self._nodes[name] = _Node(tokens, parent, block)
-                if parent in self._nodes:
-                    self._nodes[parent].children += 1
-            elif node.tokens != tokens or node.parent != parent:
-                return  # the name is taken by another text
+                break  # the name is taken by another text
             node.used = self._clock
+            last = name
+        self._note_end(last)
+
+    def _add(self, name: bytes, node: _Node) -> None:
+        self.pool.blocks.incref([node.block])
+        self._nodes[name] = node
+        if node.parent in self._nodes:
+            self._nodes[node.parent].children += 1
+
+    def _note_end(self, name: bytes | None) -> None:
+        "Put the end of a text among those that may be evicted."
+        node = self._nodes.get(name) if name is not None else None
+        if node is None or node.children:
+            return
+        heapq.heappush(self._ends, (node.used, name))
+        if len(self._ends) > 2 * len(self._nodes) + _SPARE:  # mostly out of date
+            ends = [(n.used, key) for key, n in self._nodes.items() if not n.children]
+            self._ends = sorted(ends)  # a sorted list is a heap
 
     def evict(
-        self, n: int = 1
+        self, n: SupportsIndex = 1
     ) -> int:  # how many were freed: fewer than `n` if the others are in use
-        "Free the `n` blocks that nobody uses and that were longest unused, the ends of texts first."
-        free = lambda node: not node.children and self.pool.blocks.refs[node.block] == 1
-        heap = [(node.used, name) for name, node in self._nodes.items() if free(node)]
-        heapq.heapify(heap)
-        for done in range(n):
-            if not heap:
-                return done
-            node = self._nodes.pop(heapq.heappop(heap)[1])
+        """Free the `n` blocks that nobody uses and that were longest unused.
+
+        The ends of texts go first.
+        """
+        (wanted,) = _whole_numbers([n], "the number of blocks")
+        if wanted < 0:
+            raise ValueError(f"evict() frees 0 blocks or more, got {wanted}")
+        freed = 0
+        in_use = []
+        while freed < wanted and self._ends:
+            used, name = heapq.heappop(self._ends)
+            node = self._nodes.get(name)
+            if node is None or node.children or node.used != used:
+                continue  # out of date
+            if self.pool.blocks.refs[node.block] > 1:
+                in_use.append((used, name))
+                continue
+            del self._nodes[name]
             self.pool.blocks.decref([node.block])
-            if (up := self._nodes.get(node.parent)) is not None:
-                up.children -= 1
-                if free(up):
-                    heapq.heappush(heap, (up.used, node.parent))
-        return n
+            freed += 1
+            parent = self._nodes.get(node.parent)
+            if parent is not None:
+                parent.children -= 1
+                self._note_end(node.parent)
+        for end in in_use:
+            heapq.heappush(self._ends, end)
+        return freed
 
 # %% ../../nbs/01_transformers/12_prefix.ipynb #2e1cb86c
 class ChatSession:
-    "A conversation with a `LanguageModel` that reads only what no session of the same `PrefixCache` has read before."
+    "A conversation that reads only what no session of the same `PrefixCache` has read before."
 
     def __init__(
         self,
         lm: LanguageModel,
         prefix: PrefixCache,
-        messages: Sequence[Mapping] = (),
-        *,  # messages: a system prompt, say
-        salt: str = "",
-    ):  # sessions with different salts share nothing
-        self.lm, self.prefix, self.messages, self.salt = lm, prefix, list(messages), salt
-        self.reused = self.read = (
-            0  # tokens of the last prompt that came from the cache; that were computed
+        messages: Iterable[Mapping] = (),  # a system prompt, say
+        *,
+        salt: str = "",  # sessions with different salts share nothing
+    ):
+        for value, kind in ((lm, LanguageModel), (prefix, PrefixCache), (salt, str)):
+            if not isinstance(value, kind):
+                raise TypeError(f"a {kind.__name__} was expected, got {type(value).__name__}")
+        self.lm = lm
+        self.prefix = prefix
+        self.messages = list(messages)
+        self.salt = salt
+        self.reused = 0  # tokens of the last prompt that came from the cache
+        self.read = 0  # tokens of the last prompt that were computed
+
+    def __repr__(self) -> str:
+        return (
+            f"ChatSession({len(self.messages)} messages; last prompt: "
+            f"{self.reused} tokens from the cache, {self.read} computed)"
         )
 
-    def send(
-        self, text: str, max_new_tokens: int = 256, **options
-    ) -> Iterator[str]:  # options: see `generate`
-        "The answer to the user's `text`, in pieces, as they come. Raises `PoolExhausted` if the chat is longer than the pool."
-        chat = [*self.messages, {"role": "user", "content": text}]
-        ids, cache = self.lm.encode(chat), PagedKVCache(self.prefix.pool)
-        known = self.prefix.match(ids[:-1], self.salt)
-        cache.adopt(0, known, len(known) * self.prefix.pool.block_size)
-        self.reused = cache.lengths[0]
-        self.read = len(ids) - self.reused
+    def send(self, text: str, max_new_tokens: SupportsIndex = 256, **options) -> Iterator[str]:
+        """The answer to the user's `text`, in pieces, as they come; for options see `generate`.
+
+        It ends at a stop token, or when the context is full. Raises `PoolExhausted` if the chat is
+        longer than the pool.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"send() takes the user's text, got {type(text).__name__}")
+        (most,) = _whole_numbers([max_new_tokens], "max_new_tokens")
+        if most < 0:
+            raise ValueError(f"max_new_tokens can't be negative, got {most}")
+        return self._answer([*self.messages, {"role": "user", "content": text}], most, options)
+
+    def _answer(self, chat: list[Mapping], max_new_tokens: int, options: dict) -> Iterator[str]:
+        ids = self.lm.encode(chat)
+        room = max(self.lm.model.config.context - len(ids), 1)  # as in `LanguageModel.generate`
+        options = {"stop_ids": self.lm.tokenizer.stop_ids} | options
+        cache = PagedKVCache(self.prefix.pool)
+        self._adopt(cache, ids)
         new, pieces = [], []
 
-        def keep(tokens):
-            for i in tokens:
-                new.append(i)
-                yield i
+        def noted(tokens: Iterator[int]) -> Iterator[int]:
+            for token in tokens:
+                new.append(token)
+                yield token
 
         try:
-            tokens = generate(
-                self.lm.model,
-                ids,
-                max_new_tokens,
-                cache=cache,
-                **{"stop_ids": self.lm.tokenizer.stop_ids} | options,
-            )
-            for piece in stream_text(self.lm.tokenizer, keep(tokens)):
+            tokens = generate(self.lm.model, ids, min(max_new_tokens, room), cache=cache, **options)
+            for piece in stream_text(self.lm.tokenizer, noted(tokens)):
                 pieces.append(piece)
                 yield piece
             self.messages = [*chat, {"role": "assistant", "content": "".join(pieces)}]
@@ -157,3 +277,10 @@ class ChatSession:
             held = cache.lengths[0]  # the last new token may not have been read
             self.prefix.insert((ids + new)[:held], cache.blocks(0), self.salt)
             cache.free()
+
+    def _adopt(self, cache: PagedKVCache, ids: list[int]) -> None:
+        "Let the cache begin with what is known of `ids`."
+        known = self.prefix.match(ids[:-1], self.salt)
+        self.reused = len(known) * self.prefix.pool.block_size
+        self.read = len(ids) - self.reused
+        cache.adopt(0, known, self.reused)
