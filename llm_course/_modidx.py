@@ -149,6 +149,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'llm_course/transformers/cache.py'),
                                                'llm_course.transformers.cache._held_mask': ( '01_transformers/cache.html#_held_mask',
                                                                                              'llm_course/transformers/cache.py'),
+                                               'llm_course.transformers.cache._kind': ( '01_transformers/cache.html#_kind',
+                                                                                        'llm_course/transformers/cache.py'),
                                                'llm_course.transformers.cache._larger': ( '01_transformers/cache.html#_larger',
                                                                                           'llm_course/transformers/cache.py'),
                                                'llm_course.transformers.cache._short': ( '01_transformers/cache.html#_short',

@@ -219,6 +219,7 @@ class KVCache(_Store):
         super().__init__(_at_least_one(block, "block"), _device(device))
         self.lengths = [0] * _at_least_one(batch, "batch")
         self._appended: dict[int, int] = {}  # by layer: tokens since the last advance()
+        self._fitting: dict[int, tuple] = {}  # by layer: what was checked and fits
 
     def attend(
         self,
@@ -234,9 +235,12 @@ class KVCache(_Store):
 
         Raises `ValueError` for what doesn't fit, and has stored nothing then.
         """
-        check_kv(k, v, len(self.lengths), self.device)
-        _check_call(q, k, v, attend, window)
+        kind = (*map(_kind, (q, k, v)), attend, window, len(self.lengths))
+        if layer in self._appended or self._fitting.get(layer) != kind:  # else as in the last step
+            check_kv(k, v, len(self.lengths), self.device)
+            _check_call(q, k, v, attend, window)
         number = self._begin(layer, q, k, v)
+        self._fitting[number] = kind
         ends = [n + k.shape[2] for n in self.lengths]
         self._append(number, k, v, ends)
         self._appended[number] = k.shape[2]
@@ -350,6 +354,11 @@ def check_kv(k: Tensor, v: Tensor, batch: int, device: torch.device) -> None:
             f"the cache is on {device}, the input on {k.device}: "
             f"give device={str(k.device)!r} where you make the cache"
         )
+
+
+def _kind(x: object) -> tuple | None:
+    "Shape, type and device of a tensor; None for anything else."
+    return (x.shape, x.dtype, x.device) if isinstance(x, Tensor) else None
 
 
 def _check_same_kind(new: tuple[Tensor, ...], held: tuple[Tensor, ...]) -> None:
