@@ -235,11 +235,12 @@ class KVCache(_Store):
 
         Raises `ValueError` for what doesn't fit, and has stored nothing then.
         """
+        number = _whole(layer, "a layer's number")
         kind = (*map(_kind, (q, k, v)), attend, window, len(self.lengths))
-        if layer in self._appended or self._fitting.get(layer) != kind:  # else as in the last step
+        if self._fitting.get(number) != kind:  # else all is as in the last step
             check_kv(k, v, len(self.lengths), self.device)
             _check_call(q, k, v, attend, window)
-        number = self._begin(layer, q, k, v)
+        self._begin(number, q, k, v)
         self._fitting[number] = kind
         ends = [n + k.shape[2] for n in self.lengths]
         self._append(number, k, v, ends)
@@ -293,9 +294,8 @@ class KVCache(_Store):
             f"{self.device})"
         )
 
-    def _begin(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> int:
-        "The layer's number. Raises `ValueError` for a layer that isn't where the others are."
-        number = _whole(layer, "a layer's number")
+    def _begin(self, number: int, q: Tensor, k: Tensor, v: Tensor) -> None:
+        "Raises `ValueError` for a layer that isn't where the others are."
         if number in self._appended:
             self.crop(self.lengths)  # the last step broke off, and this is a new one
         t = k.shape[2]
@@ -312,7 +312,6 @@ class KVCache(_Store):
                 "give every layer to attend() before advance()"
             )
         _check_same_kind((k, v), self._kv.get(number, ()))
-        return number
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #fdaea53f
 MOST_SHOWN = 8  # lengths that a cache prints one by one
