@@ -117,14 +117,19 @@ class DocProc(Processor):
         cell.source = None
 
     def _export_(self, cell, *_):
-        self._fold(cell, "export", "Imports") if only_imports(cell.source) else self._mark(
-            cell, "export"
-        )
+        self._mark_or_fold(cell, "export")
 
     def _given_(self, cell):
-        self._fold(cell, "given", "Imports") if only_imports(cell.source) else self._mark(
-            cell, "given"
-        )
+        self._mark_or_fold(cell, "given")
+
+    def _mark_or_fold(self, cell, kind):
+        "Code of a kind; imports alone are folded."
+        if cell.source is None:  # hidden
+            return
+        if only_imports(cell.source):
+            self._fold(cell, kind, "Imports")
+        else:
+            self._mark(cell, kind)
 
     def _exercise_(self, cell):
         self._mark(cell, "exercise", "Your turn")
