@@ -84,7 +84,9 @@ def row(proved: Proved, address: str) -> str:
     name = proved.test.replace("_", " ")
     place = f"{address}#cell-{proved.cell}"
     link = f'<a class="reference" href="{place}" title="{name}">the test</a>'
-    claim = in_table(proved.claim[:1].upper() + proved.claim[1:]) + (f" *({proved.condition})*" if proved.condition else "")
+    claim = in_table(proved.claim[:1].upper() + proved.claim[1:])
+    if proved.condition:
+        claim += f" *({proved.condition})*"
     return f"| {claim} | {in_table(proved.oracle)} | {in_table(proved.tolerance)} | {link} |"
 
 
