@@ -27,7 +27,7 @@ def random_qkv(t, b=1, h=4, hk=2, d=8, seed=0):
 @torch.inference_mode()
 def write_uncached(model, ids, n_new):
     for _ in range(n_new):
-        scores = model(ids)[:, -1]  # b v; the scores behind all other tokens are thrown away
+        scores = model(ids)[:, -1]  # b vocab; the scores behind all other tokens are thrown away
         ids = torch.cat((ids, scores.argmax(-1, keepdim=True)), 1)
     return ids
 
@@ -117,7 +117,8 @@ class WindowCache:
             old_k, old_v = self.kept[layer]
             k, v = torch.cat((old_k, k), 2), torch.cat((old_v, v), 2)
         start = max(0, k.shape[2] - self.size + 1)  # the next token sees itself, and size - 1
-        self.kept[layer] = k[:, :, start:], v[:, :, start:]
+        # Copies: a view would hold on to all that it was cut from.
+        self.kept[layer] = k[:, :, start:].clone(), v[:, :, start:].clone()
         return attend(q, k, v, causal=True, window=window)
 
     def advance(self, t):
@@ -403,12 +404,23 @@ def test_whatever_padding_holds_every_text_is_as_alone():
 def test_a_padding_token_of_nan_changes_no_text_of_a_model():
     model = varied_model()
     with torch.no_grad():
-        model.embed.weight[0] = torch.nan  # prompts are padded with token 0
+        model.embed.weight[0] = torch.nan  # the prompts are padded with token 0
         model.head.weight = torch.nn.Parameter(model.head.weight.clone())
         model.head.weight[0] = 0
     prompts = [[5, 17, 80, 3, 41], [9], [64, 2, 33]]
     alone = [list(generate(model, ids, 12)) for ids in prompts]
-    assert generate_batch(model, prompts, 12) == alone
+    lengths = [len(ids) for ids in prompts]
+    padded = torch.tensor([ids + [0] * (5 - len(ids)) for ids in prompts])
+    cache, written = KVCache(3), []
+    with torch.inference_mode():
+        states = model.hidden_states(padded, cache)
+        cache.crop(lengths)
+        last = states[range(3), [n - 1 for n in lengths]]  # b c
+        for _ in range(12):
+            new = model.head(last).argmax(-1, keepdim=True)  # b 1
+            written.append(new)
+            last = model.hidden_states(new, cache)[:, -1]
+    assert torch.cat(written, 1).tolist() == alone
     assert len(set(sum(alone, []))) > 10
 
 

@@ -22,27 +22,30 @@ def _attend_held(
 ) -> Tensor:
     t = q.shape[2]
     shortest, longest = min(lengths), max(lengths)
-    if shortest < longest and t == 1:
-        start = 0 if window is None else max(0, shortest - window)  # before it, nobody looks
-        held = slice(start, longest)
-        mask = _held_mask(lengths, held, window, q.device)
-        return attend(q, k[:, :, held], v[:, :, held], causal=False, mask=mask)
     if shortest == longest:
         new = slice(longest - t, longest)
         if t == 1 or _all_finite(k[:, :, new], v[:, :, new]):
-            return _attend_last(q, k, v, longest, attend, window)
+            return _attend_last(q, k, v, longest, attend, window)  # case 1
+    elif t == 1:
+        start = 0 if window is None else max(0, shortest - window)  # before it, nobody looks
+        held = slice(start, longest)
+        mask = _held_mask(lengths, held, window, q.device)
+        return attend(q, k[:, :, held], v[:, :, held], causal=False, mask=mask)  # case 2
     rows = []
     for i, length in enumerate(lengths):
         row = slice(i, i + 1)
         rows.append(_attend_row(q[row], k[row], v[row], length, attend, window))
-    return torch.cat(rows)
+    return torch.cat(rows)  # case 3
 
 
 def _attend_last(
     q: Tensor, k: Tensor, v: Tensor, length: int, attend: Attend, window: int | None
 ) -> Tensor:
     "Attention of the last of `length` tokens over those before them, or what a window reaches."
-    start = 0 if window is None else max(0, length - q.shape[2] - window + 1)
+    start = 0
+    if window is not None:
+        first_query = length - q.shape[2]  # its place; it sees itself and window - 1 before it
+        start = max(0, first_query - (window - 1))
     held = slice(start, length)
     return attend(q, k[:, :, held], v[:, :, held], causal=True, window=window)
 
@@ -57,31 +60,6 @@ def _held_mask(
     if window is not None:
         mask = mask & (at >= ends - window)
     return mask[:, None, None]
-
-# %% ../../nbs/01_transformers/06_cache.ipynb #4d3f95ad
-def _all_finite(k: Tensor, v: Tensor) -> bool:
-    if k.is_meta:
-        return True  # it has no values
-    return bool(k.isfinite().all() & v.isfinite().all())
-
-
-def _attend_row(
-    q: Tensor, k: Tensor, v: Tensor, length: int, attend: Attend, window: int | None
-) -> Tensor:
-    """Attention of one row's last tokens.
-
-    Those before the row's first nan or infinity are computed without it. A mask would hide it,
-    but 0 · nan is nan.
-    """
-    t = q.shape[2]
-    new = slice(length - t, length)
-    finite = k[0, :, new].isfinite().all(-1) & v[0, :, new].isfinite().all(-1)  # hk t
-    before = int(finite.all(0).int().cumprod(0).sum())  # finite tokens from the first on
-    if before in (0, t):
-        return _attend_last(q, k, v, length, attend, window)
-    first = _attend_last(q[:, :, :before], k, v, length - t + before, attend, window)
-    rest = _attend_last(q[:, :, before:], k, v, length, attend, window)
-    return torch.cat((first, rest), 2)
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #b20cb743
 def attend_held(
@@ -184,7 +162,7 @@ class _Store:
 
     def _pick(self, rows: list[int]) -> None:
         "Keep these rows, in this order."
-        with torch.inference_mode(False):
+        with torch.inference_mode(False):  # so that it can be used outside of inference mode too
             self._kv = {layer: (k[rows], v[rows]) for layer, (k, v) in self._kv.items()}
 
     def _tensors(self) -> list[Tensor]:
@@ -237,7 +215,7 @@ class KVCache(_Store):
         """
         number = _whole(layer, "a layer's number")
         kind = (*map(_kind, (q, k, v)), attend, window, len(self.lengths))
-        if self._fitting.get(number) != kind:  # else all is as in the last step
+        if self._fitting.get(number) != kind:  # else all is as in the last step, and fits
             check_kv(k, v, len(self.lengths), self.device)
             _check_call(q, k, v, attend, window)
         self._begin(number, q, k, v)
@@ -254,7 +232,9 @@ class KVCache(_Store):
         Raises `ValueError` where a layer was given another number of them, or none.
         """
         wanted = _whole(t, "the number of tokens")
-        given = {self._appended.get(layer, 0) for layer in self._kv} or {0}
+        given = {self._appended.get(layer, 0) for layer in self._kv}
+        if not given:
+            given = {0}  # no layer has had its turn
         if given != {wanted} or wanted == 0:
             numbers = " or ".join(map(str, sorted(given)))
             raise ValueError(f"advance({wanted}), but attend() gave each layer {numbers} tokens")
@@ -312,6 +292,32 @@ class KVCache(_Store):
                 "give every layer to attend() before advance()"
             )
         _check_same_kind((k, v), self._kv.get(number, ()))
+
+# %% ../../nbs/01_transformers/06_cache.ipynb #4d3f95ad
+def _all_finite(k: Tensor, v: Tensor) -> bool:
+    if k.is_meta:
+        return True  # it has no values
+    return bool(k.isfinite().all() & v.isfinite().all())
+
+
+def _attend_row(
+    q: Tensor, k: Tensor, v: Tensor, length: int, attend: Attend, window: int | None
+) -> Tensor:
+    """Attention of one row's last tokens.
+
+    Those before the row's first nan or infinity are computed without it. A mask would hide it,
+    but 0 · nan is nan.
+    """
+    t = q.shape[2]
+    new = slice(length - t, length)
+    finite = k[0, :, new].isfinite().all(-1) & v[0, :, new].isfinite().all(-1)  # hk t
+    bad = finite.logical_not().any(0).nonzero()  # places of tokens with nan or infinity
+    before = int(bad[0]) if len(bad) else 0
+    if before == 0:  # nothing to split
+        return _attend_last(q, k, v, length, attend, window)
+    first = _attend_last(q[:, :, :before], k, v, length - t + before, attend, window)
+    rest = _attend_last(q[:, :, before:], k, v, length, attend, window)
+    return torch.cat((first, rest), 2)
 
 # %% ../../nbs/01_transformers/06_cache.ipynb #fdaea53f
 MOST_SHOWN = 8  # lengths that a cache prints one by one
@@ -402,7 +408,8 @@ def check_row(row: SupportsIndex, rows: Sequence) -> int:
 
 def _whole(number: object, name: str) -> int:
     "An int from Python's, NumPy's or a tensor's. Raises `TypeError` for all else."
-    is_truth = str(getattr(number, "dtype", type(number).__name__)).endswith("bool")
+    dtype = str(getattr(number, "dtype", ""))  # of a tensor, or of NumPy's number
+    is_truth = isinstance(number, bool) or dtype.endswith("bool")
     try:
         if not is_truth:
             return operator.index(number)  # also of a tensor with one whole number
