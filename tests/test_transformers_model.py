@@ -97,10 +97,12 @@ def relative_error(scores, reference):
 
 
 # nbs/01_transformers/05_model.ipynb #1318e8a5
-def next_token_loss(scores: Tensor, ids: Tensor) -> Tensor:
+def next_token_loss(scores: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
     predicted = scores[:, :-1].log_softmax(-1)  # the last score has no answer here
     answers = ids[:, 1:, None]  # b t-1 1
-    return -predicted.gather(-1, answers).mean()
+    surprise = -predicted.gather(-1, answers)[..., 0]  # b t-1
+    places = torch.arange(1, ids.shape[1])  # of the answers
+    return surprise[places < lengths[:, None]].mean()
 
 
 # nbs/01_transformers/05_model.ipynb #b0c4fe3b
@@ -451,7 +453,7 @@ def test_wrong_ids_are_named():
     for message, ids in wrong.items():
         with expect_fail(ValueError, message):
             model(torch.tensor(ids))
-    with expect_fail(TypeError, "ids are a tensor, got list; use torch.tensor([ids])"):
+    with expect_fail(TypeError, "ids are a tensor, got list; use torch.tensor(ids)"):
         model([[1, 2]])
     with expect_fail(TypeError, "ids are a tensor, got NoneType"):
         check_ids(None, 50)
@@ -535,15 +537,21 @@ def test_wrong_configs_say_what_would_fit():
 
 # nbs/01_transformers/05_model.ipynb #3714cce7
 def test_solution_next_token_loss():
-    ids = torch.tensor([[3, 1, 4, 1, 5]])
-    scores = torch.zeros(1, 5, 10)
-    even = next_token_loss(scores, ids).item()
+    ids = torch.tensor([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]])
+    lengths = torch.tensor([5, 3])
+    scores = torch.zeros(2, 5, 10)
+    even = next_token_loss(scores, ids, lengths).item()
     assert abs(even - 2.302585) < 1e-4, f"ten equal scores cost ln 10 = 2.3026 nats, yours {even:.4f}"
     scores[0, torch.arange(4), ids[0, 1:]] = 100.0  # sure of each next token, and right
-    sure = next_token_loss(scores, ids).item()
-    assert abs(sure) < 1e-4, f"a model that is sure and right has a loss of 0, yours {sure:.4f}"
+    share = next_token_loss(scores, ids, lengths).item()
+    assert abs(share - 2.302585 / 3) < 1e-4, (
+        f"4 of 6 answers are sure and 2 cost ln 10: 0.7675 on average, yours {share:.4f}"
+    )
+    scores[1, torch.arange(2), ids[1, 1:3]] = 100.0
+    scores[1, 2:, 7] = 1e4  # sure of what isn't there: filling must not count
     scores[0, 4, 0] = 1e4  # says something after the last token: there is no answer to compare
-    assert abs(next_token_loss(scores, ids).item()) < 1e-4, "the last score must not count"
+    sure = next_token_loss(scores, ids, lengths).item()
+    assert abs(sure) < 1e-4, f"a model that is sure and right has a loss of 0, yours {sure:.4f}"
 
 
 # nbs/01_transformers/05_model.ipynb #3f507d3e
