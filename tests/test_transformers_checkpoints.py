@@ -296,6 +296,11 @@ def save_shards(folder, limit):
 
 # nbs/01_transformers/13_checkpoints.ipynb #64bbc73f
 def test_greedy_continuations_are_those_of_transformers():
+    """The real model's greedy text is that of transformers
+
+    Oracle: transformers on the same weights
+    Tolerance: equal ids, scores within 2e-3
+    """
     peer = transformers_model(settings.cache / "SmolLM2-135M-Instruct")
     ids = lm.encode(prompts[0])
     new = list(generate(lm.model, ids, 12))
@@ -329,6 +334,11 @@ def test_transformers_agrees_from_the_gguf_file_itself():
 
 # nbs/01_transformers/13_checkpoints.ipynb #b0c74266
 def test_every_family_is_that_of_transformers_and_goes_back():
+    """Checkpoints of every family load, compute the same, and go back
+
+    Oracle: transformers
+    Tolerance: 1e-4 there, 1e-5 back
+    """
     import tempfile
     from pathlib import Path
     import transformers
@@ -690,6 +700,11 @@ def test_rope_of_a_gguf_file_is_stretched_as_its_fields_say():
 # nbs/01_transformers/13_checkpoints.ipynb #ce2fb0b6
 @pytest.mark.slow
 def test_rope_of_a_gguf_file_is_that_of_llama_cpp():
+    """The fields of a GGUF file that bear on RoPE mean what they mean to llama.cpp
+
+    Oracle: llama.cpp (xllamacpp)
+    Tolerance: 1e-2 in log-probability
+    """
     import tempfile
     from pathlib import Path
     import xllamacpp
@@ -924,6 +939,11 @@ def test_without_a_network_a_repository_is_a_clear_error():
 
 # nbs/01_transformers/13_checkpoints.ipynb #eacfc77c
 def test_a_failed_save_leaves_everything_as_it_was():
+    """A save that fails leaves every file as it was
+
+    Oracle: the files' bytes
+    Tolerance: equal
+    """
     import tempfile
     from pathlib import Path
     from unittest.mock import patch

@@ -130,6 +130,11 @@ def beam_search(model, ids, n, width):
 
 # nbs/01_transformers/07_generation.ipynb #a9e0014f
 def test_generate_writes_what_the_naive_loop_writes():
+    """generate, with its cache, writes what a loop without a cache writes
+
+    Oracle: the loop, on a model whose text varies
+    Tolerance: equal ids
+    """
     model, prompt = varied_model(), [3, 1, 4, 1, 5]
     expected = naive(model, prompt, 20)
     assert len(set(expected)) > 8  # it varies
@@ -219,6 +224,11 @@ def test_pick_and_processors_see_what_they_should():
 
 # nbs/01_transformers/07_generation.ipynb #32f5f7e6
 def test_streamed_pieces_join_to_the_text():
+    """Streamed pieces join to the text, and none ends inside a character
+
+    Oracle: the tokenizer's decoding of all ids
+    Tolerance: equal
+    """
     from hypothesis import given, settings as hypothesis_settings, strategies as st
 
     tokenizer = lm.tokenizer
@@ -371,6 +381,11 @@ def test_a_processor_sees_each_text_of_a_batch_as_generate_shows_it():
 
 # nbs/01_transformers/07_generation.ipynb #fdcc9861
 def test_a_batch_of_the_real_model_answers_as_each_prompt_alone():
+    """A prompt in a batch is answered as it is alone
+
+    Oracle: generate, one prompt at a time
+    Tolerance: equal ids
+    """
     ids = lm.encode("A cache may change the time, never the answer.")
     prompts = [ids[:n] for n in (3, 9)]
     alone = [list(generate(lm.model, p, 3)) for p in prompts]

@@ -72,6 +72,11 @@ def test_rope_scores_depend_on_distance_only():
 
 # nbs/01_transformers/03_positions.ipynb #44151bf5
 def test_rope_equals_complex_rotation_and_keeps_lengths():
+    """RoPE is a rotation in the complex plane, and keeps lengths
+
+    Oracle: complex multiplication in PyTorch
+    Tolerance: 1e-4
+    """
     torch.manual_seed(0)
     x, positions = torch.randn(2, 3, 5, 16), torch.tensor([[0, 1, 2, 3, 4], [7, 8, 30, 31, 500]])
     freqs = pair_frequencies(16)
@@ -87,6 +92,11 @@ def test_rope_equals_complex_rotation_and_keeps_lengths():
 
 # nbs/01_transformers/03_positions.ipynb #bbbe7653
 def test_the_real_model_sees_distances_only():
+    """The real model's scores don't change when all positions move by the same number
+
+    Oracle: the same model, positions moved
+    Tolerance: 1e-3, relative
+    """
     ids = torch.tensor([lm.tokenizer.encode("The dog chased the cat because it was hungry.")])
     with torch.inference_mode():
         here = lm.model(ids)
@@ -193,6 +203,11 @@ def test_attention_with_rope_equals_transformers():
 
 # nbs/01_transformers/03_positions.ipynb #3d4a95e8
 def test_rope_scaling_equals_transformers():
+    """Every rule for stretched positions gives the frequencies of transformers
+
+    Oracle: transformers' ROPE_INIT_FUNCTIONS
+    Tolerance: 1e-6, relative
+    """
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 

@@ -253,6 +253,11 @@ def test_pretokenize_cuts_like_gpt2_around_every_character():
 
 # nbs/01_transformers/01_tokens.ipynb #65bf6cae
 def test_merges_equal_those_of_the_tokenizers_library():
+    """Byte-pair training finds the same merges, in the same order, as tokenizers
+
+    Oracle: the trainer of Hugging Face's tokenizers
+    Tolerance: equal
+    """
     import tokenizers
     from tokenizers import models, pre_tokenizers, trainers
 
@@ -380,6 +385,11 @@ def test_more_merges_never_lengthen_the_training_text():
 
 # nbs/01_transformers/01_tokens.ipynb #75af2684
 def test_ids_equal_those_of_transformers_on_any_text():
+    """The tokenizer gives the ids that transformers gives, on any text
+
+    Oracle: transformers, on texts that hypothesis draws
+    Tolerance: equal
+    """
     ids_agree(max_examples=300)
 
 
@@ -409,6 +419,11 @@ def test_ids_equal_those_of_the_unmended_reader_but_for_spaces_before_a_number()
 
 # nbs/01_transformers/01_tokens.ipynb #ef12db2e
 def test_chat_template_equals_that_of_transformers():
+    """Chats are rendered as transformers renders them
+
+    Oracle: transformers' apply_chat_template
+    Tolerance: equal
+    """
     from hypothesis import given, settings, strategies as st
 
     peer = transformers_tokenizer()
