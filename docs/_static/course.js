@@ -32,10 +32,10 @@ const reveal = (target) => {
   for (const fold of folds) fold.open = true;
   if (folds.length) target.scrollIntoView();
 };
-const root = new URL(document.documentElement.dataset.content_root ?? "./", location.href);
+const siteRoot = new URL(document.documentElement.dataset.content_root ?? "./", location.href);
 const follow = async (anchor) => {
-  const page = location.pathname.slice(root.pathname.length).replace(/\.html$/, "");
-  const { cells, names, sections } = await (await fetch(new URL("anchors.json", root))).json();
+  const page = location.pathname.slice(siteRoot.pathname.length).replace(/\.html$/, "");
+  const { cells, names, sections } = await (await fetch(new URL("anchors.json", siteRoot))).json();
   const cell = Object.keys(cells).find((name) => anchor.startsWith("cell-") && cells[name].includes(anchor.slice(5)));
   const name = page.startsWith("api/") ? anchor.replace(/^llm_course\.[a-z_.]*\.(?=\w+(\.\w+)?$)/, "") : "";
   const module = Object.keys(names).find((module) => names[module].includes(name));
@@ -43,7 +43,7 @@ const follow = async (anchor) => {
   const address = cell ? `${cell}.html#${anchor}`
     : module ? `api/${module}.html#llm_course.${module}.${name}`
     : section ? `${section}.html#${anchor}` : "";
-  if (address && !address.startsWith(`${page}.html`)) location.replace(new URL(address, root));
+  if (address && !address.startsWith(`${page}.html`)) location.replace(new URL(address, siteRoot));
 };
 const arrive = () => {
   if (location.hash.length < 2) return;

@@ -3,6 +3,7 @@
 Needs Chromium (Debian: apt-get install chromium).
 """
 
+import gzip
 import json
 import re
 import struct
@@ -61,6 +62,12 @@ def address():
     s.shutdown()
 
 
+def sent_bytes(url: str, body: bytes) -> int:
+    "What a host sends: text compressed, pictures and fonts as they are."
+    is_packed = urlsplit(url).path.endswith((".png", ".woff", ".woff2", ".gz"))
+    return len(body) if is_packed else len(gzip.compress(body))
+
+
 @pytest.fixture
 def open_page(browser, address):
     "A function that opens an address of the site; whatever goes wrong on the way fails the test."
@@ -109,7 +116,7 @@ def open_page(browser, address):
                 wrong.append(f"{url} ({mode}): {r.status}: {r.url}")
             elif r.status == 200:
                 with suppress(Error):  # the page has gone on to another address
-                    page.weight[r.url] = len(r.body())
+                    page.weight[r.url] = sent_bytes(r.url, r.body())
 
         page.on("response", answered)
         page.goto(address + url, wait_until="load")
