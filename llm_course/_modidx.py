@@ -95,6 +95,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                       'llm_course/transformers/blocks.py'),
                                                 'llm_course.transformers.blocks.SwiGLU.forward': ( '01_transformers/blocks.html#swiglu.forward',
                                                                                                    'llm_course/transformers/blocks.py'),
+                                                'llm_course.transformers.blocks._check_sizes': ( '01_transformers/blocks.html#_check_sizes',
+                                                                                                 'llm_course/transformers/blocks.py'),
                                                 'llm_course.transformers.blocks._check_width': ( '01_transformers/blocks.html#_check_width',
                                                                                                  'llm_course/transformers/blocks.py')},
             'llm_course.transformers.cache': { 'llm_course.transformers.cache.KVCache': ( '01_transformers/cache.html#kvcache',

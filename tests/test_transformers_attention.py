@@ -383,6 +383,24 @@ def test_attention_errors_say_what_does_not_fit():
         causal_mask(3, window=0)
     with expect_fail(ValueError, "(batch, heads, tokens, size)"):
         attention_weights(q[0], k[0])
+    with expect_fail(ValueError, "got -1 queries and -1 keys"):
+        causal_mask(-1)
+    with expect_fail(ValueError, "at least one query head, got 0"):
+        MultiHeadAttention(32, 0)
+    for shape in ((3, 32), (1, 3, 16)):
+        with expect_fail(ValueError, "attention is for (batch, tokens, 32 channels)"):
+            MultiHeadAttention(32, 4)(torch.zeros(shape))
+    for window in (2.5, True, "3"):
+        with expect_fail(TypeError, "a window is a whole number of tokens"):
+            attention(q, k, v, causal=True, window=window)
+    with expect_fail(TypeError, "values are a tensor, got list"):
+        attention(q, k, [1.0])
+    with expect_fail(TypeError, "queries are a tensor, got str"):
+        attention("q", k, v)
+    with expect_fail(TypeError, "a mask is a boolean tensor, got list"):
+        attention(q, k, v, mask=[[True]])
+    with expect_fail(TypeError, "attention is recorded in a model, got int"):
+        record_attention(3, q)
 
 
 # nbs/01_transformers/02_attention.ipynb #2dc8f75f

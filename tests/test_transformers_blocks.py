@@ -252,6 +252,12 @@ def test_block_errors_say_what_would_fit():
         name = type(layer).__name__
         with expect_fail(ValueError, f"this {name} is for 8 channels, got a tensor of shape (2, 9)"):
             layer(torch.zeros(2, 9))
+    for make in (RMSNorm, LayerNorm):
+        with expect_fail(ValueError, "dim is at least 1, got 0"):
+            make(0)
+    for make in (MLP, SwiGLU):
+        with expect_fail(ValueError, "hidden_dim is at least 1, got 0"):
+            make(4, 0)
 
 
 # nbs/01_transformers/04_blocks.ipynb #5e3b1feb

@@ -477,6 +477,12 @@ def test_what_is_no_function_and_no_cache_is_a_type_error():
         call(pick=torch.argmax) if call is run else None  # written in C: it doesn't say
     with expect_fail(TypeError, "unexpected keyword argument 'temperature'"):
         lm.chat("Hello", temperature=0.5)
+    with expect_fail(TypeError, "a model is a Transformer, such as lm.model; got NoneType"):
+        generate(None, [1], 3)
+    with expect_fail(TypeError, "a tokenizer decodes ids"):
+        list(stream_text(None, [1]))
+    with expect_fail(TypeError, "scores are a tensor (rows, vocabulary), got str"):
+        greedy("scores")
 
 
 # nbs/01_transformers/07_generation.ipynb #1a9fe5ea

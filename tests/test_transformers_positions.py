@@ -264,6 +264,8 @@ def test_position_errors_say_what_was_given():
         apply_rope(torch.ones(1, 1, 4, 8), *rope_cos_sin(torch.arange(3), freqs))
     with expect_fail(ValueError, "12 rows aren't 4 heads of an even size"):
         interleaved_to_half(torch.ones(12, 5), 4)
+    with expect_fail(ValueError, "cos (3, 8) and sin (2, 8) have one shape"):
+        apply_rope(torch.zeros(1, 2, 3, 8), torch.zeros(3, 8), torch.zeros(2, 8))
 
 
 # nbs/01_transformers/03_positions.ipynb #42d92e46

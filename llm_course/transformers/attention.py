@@ -7,6 +7,7 @@ __all__ = ['check_window', 'causal_mask', 'check_heads', 'check_qkv', 'check_mas
            'Cache', 'MultiHeadAttention', 'record_attention']
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #ffeb614a
+import operator
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,9 +17,18 @@ from torch import Tensor, nn
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #d3643798
 def check_window(window: int | None, causal: bool = True) -> None:
-    "Raises `ValueError` for a window below 1, and for a window without a causal mask."
+    """Raises `ValueError` for a window below 1, and for a window without a causal mask.
+
+    Raises `TypeError` for what is no whole number.
+    """
     if window is None:
         return
+    try:
+        is_whole = not isinstance(window, bool) and operator.index(window) == window
+    except TypeError:
+        is_whole = False
+    if not is_whole:
+        raise TypeError(f"a window is a whole number of tokens, got {window!r}")
     if window < 1:
         raise ValueError(f"a window holds at least the token itself: 1 or more; got {window}")
     if not causal:
@@ -34,10 +44,12 @@ def causal_mask(
 ) -> Bool[Tensor, "q k"]:  # True where the query may look at the key
     """The causal mask, aligned bottom-right: the last query sees the last key.
 
-    Raises `ValueError` for a window below 1.
+    Raises `ValueError` for a window below 1, and for fewer than no tokens.
     """
     check_window(window)
     n_keys = t_q if t_k is None else t_k
+    if t_q < 0 or n_keys < 0:
+        raise ValueError(f"a mask is for 0 tokens or more, got {t_q} queries and {n_keys} keys")
     query_at = torch.arange(t_q, device=device)[:, None] + n_keys - t_q  # its place among the keys
     back = query_at - torch.arange(n_keys, device=device)  # q k; 0: the query's own key
     seen = back >= 0
@@ -47,7 +59,9 @@ def causal_mask(
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #386d064d
 def check_heads(n_heads: int, n_kv_heads: int) -> None:
-    "Raises `ValueError` where key heads don't divide query heads."
+    "Raises `ValueError` where key heads don't divide query heads, or there are none."
+    if n_heads < 1:
+        raise ValueError(f"attention has at least one query head, got {n_heads}")
     if n_kv_heads < 1 or n_heads % n_kv_heads:
         raise ValueError(
             f"{n_kv_heads} key heads don't divide {n_heads} query heads; choose a divisor: "
@@ -56,7 +70,13 @@ def check_heads(n_heads: int, n_kv_heads: int) -> None:
 
 
 def check_qkv(q: Tensor, k: Tensor, v: Tensor | None = None) -> None:
-    "Raises `ValueError` for queries, keys and values whose shapes, types or devices don't fit."
+    """Raises `ValueError` for queries, keys and values whose shapes, types or devices don't fit.
+
+    Raises `TypeError` for what is no tensor.
+    """
+    for name, x in (("queries", q), ("keys", k), ("values", k if v is None else v)):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} are a tensor, got {type(x).__name__}")
     if q.ndim != 4 or k.ndim != 4:
         raise ValueError(
             "queries and keys are (batch, heads, tokens, size), "
@@ -80,7 +100,12 @@ def check_qkv(q: Tensor, k: Tensor, v: Tensor | None = None) -> None:
 
 
 def check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
-    "Raises `ValueError` for a mask that isn't boolean or doesn't broadcast to scores of `shape`."
+    """Raises `ValueError` for a mask that isn't boolean or doesn't broadcast to scores of `shape`.
+
+    Raises `TypeError` for what is no tensor.
+    """
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"a mask is a boolean tensor, got {type(mask).__name__}")
     if mask.dtype != torch.bool:
         raise ValueError(
             f"a mask is boolean, True where a query may look; got {mask.dtype}. "
@@ -191,7 +216,7 @@ class Cache(Protocol):
 class MultiHeadAttention(nn.Module):
     """Causal self-attention with `n_heads` query and `n_kv_heads` key heads (Ainslie et al. 2023).
 
-    Raises `ValueError` for numbers that don't divide.
+    Raises `ValueError` for numbers that don't divide, and for input of other than `dim` channels.
     """
 
     def __init__(
@@ -209,6 +234,7 @@ class MultiHeadAttention(nn.Module):
         linear: Callable[..., nn.Module] = nn.Linear,  # (channels in, channels out, bias) -> layer
     ):
         super().__init__()
+        check_heads(n_heads, n_heads if n_kv_heads is None else n_kv_heads)
         if head_dim is None and dim % n_heads:
             raise ValueError(
                 f"{n_heads} heads don't divide {dim} channels; choose a divisor or give head_dim"
@@ -216,7 +242,6 @@ class MultiHeadAttention(nn.Module):
         self.dim = dim
         self.n_heads = n_heads
         self.n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
-        check_heads(self.n_heads, self.n_kv_heads)
         check_window(window)
         self.head_dim = head_dim or dim // n_heads
         self.window = window
@@ -235,6 +260,10 @@ class MultiHeadAttention(nn.Module):
         cache: Cache | None = None,  # what was read before
         layer: int = 0,  # the cache's
     ) -> Float[Tensor, "b t c"]:
+        if x.ndim != 3 or x.shape[-1] != self.dim:
+            raise ValueError(
+                f"attention is for (batch, tokens, {self.dim} channels), got {tuple(x.shape)}"
+            )
         b, t, _ = x.shape
         n_q, n_kv = self.n_heads, self.n_kv_heads
         heads = self.qkv_proj(x).view(b, t, n_q + 2 * n_kv, self.head_dim).transpose(1, 2)
@@ -262,7 +291,12 @@ def record_attention(
     model: nn.Module,  # anything with attention layers inside: modules that have an `attend`
     *args: Any,  # what to call it with: ids, and perhaps a cache
 ) -> list[Float[Tensor, "b h q k"]]:  # the weights of each attention layer, in order
-    "The attention weights of one forward pass of `model`, which is left as it was."
+    """The attention weights of one forward pass of `model`, which is left as it was.
+
+    Raises `TypeError` for what is no module.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"attention is recorded in a model, got {type(model).__name__}")
     layers = [m for m in model.modules() if hasattr(m, "attend")]
     before = [m.attend for m in layers]
     seen = []

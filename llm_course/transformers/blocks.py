@@ -44,6 +44,7 @@ class MLP(nn.Module):
         linear: Callable[[int, int, bool], nn.Module] = nn.Linear,  # channels in, out, bias
     ):
         super().__init__()
+        _check_sizes(dim=dim, hidden_dim=hidden_dim)
         if activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
         self.dim = dim
@@ -58,6 +59,12 @@ class MLP(nn.Module):
 
     def extra_repr(self) -> str:
         return f"activation={self.activation_name!r}"
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} is at least 1, got {size}")
 
 
 def _check_width(module: nn.Module, x: Tensor, dim: int) -> None:
@@ -82,6 +89,7 @@ class SwiGLU(nn.Module):
         linear: Callable[[int, int, bool], nn.Module] = nn.Linear,  # channels in, out, bias
     ):
         super().__init__()
+        _check_sizes(dim=dim, hidden_dim=hidden_dim)
         self.dim = dim
         self.gate_up_proj = linear(dim, 2 * hidden_dim, bias)
         self.down_proj = linear(hidden_dim, dim, bias)
@@ -107,6 +115,7 @@ class RMSNorm(nn.Module):
         eps: float = 1e-5,  # against division by 0
     ):
         super().__init__()
+        _check_sizes(dim=dim)
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim))
 
@@ -136,6 +145,7 @@ class LayerNorm(nn.Module):
         bias: bool = True,
     ):
         super().__init__()
+        _check_sizes(dim=dim)
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim))
         self.bias = nn.Parameter(torch.zeros(dim)) if bias else None

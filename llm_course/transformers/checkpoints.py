@@ -768,6 +768,8 @@ def save_pretrained(
     for a full disk, `ValueError` for a folder with an adapter, or a model that the format has no
     place for.
     """
+    if not isinstance(lm, LanguageModel):
+        raise TypeError(f"a LanguageModel is saved, such as load() gives; got {type(lm).__name__}")
     folder = Path(folder)
     is_new = not folder.exists()
     if (folder / "adapter_config.json").exists():

@@ -44,6 +44,8 @@ def greedy(
 # %% ../../nbs/01_transformers/07_generation.ipynb #ecde72e9
 def _check_scores(logits: Tensor, when: str = "") -> None:
     "Raises `ValueError` for rows with nan or +inf, or with nothing finite."
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"scores are a tensor (rows, vocabulary), got {type(logits).__name__}")
     best = logits.amax(-1)  # nan if there is one, and −inf if nothing else is left
     if bool(best.isfinite().all()):
         return
@@ -103,7 +105,9 @@ def _stop_set(stop_ids: StopIds) -> frozenset[int]:
 def _prompt_ids(model: Transformer, ids: Iterable[SupportsIndex], new: int) -> list[int]:
     "One prompt as a list, after a look at its ids, and at the room for `new` more."
     prompt = id_list(ids)
-    config = model.config
+    config = getattr(model, "config", None)
+    if config is None:
+        raise TypeError(f"a model is a Transformer, such as lm.model; got {type(model).__name__}")
     if not prompt:
         raise ValueError("the prompt is empty; give at least one token")
     check_ids(torch.tensor([prompt]), config.vocab_size)
@@ -240,7 +244,12 @@ def stream_text(
     *,
     after: Sequence[int] = (),  # the ids of the text that they continue; not shown
 ) -> Iterator[str]:  # pieces that join to the text of all ids, without special tokens
-    "The text of `ids`, piece by piece, never cut inside a character."
+    """The text of `ids`, piece by piece, never cut inside a character.
+
+    Raises `TypeError` for what is no tokenizer.
+    """
+    if not hasattr(tokenizer, "decode"):
+        raise TypeError(f"a tokenizer decodes ids, such as lm.tokenizer; got {tokenizer!r}")
     held = list(after)  # what stands before, and the ids that wait
     waiting = 0  # how many ids of `held` wait
     shown = tokenizer.decode(held, skip_special=True)

@@ -82,6 +82,8 @@ def apply_rope(
 
     Raises `ValueError` where tokens or channels of `x` and the angles don't fit.
     """
+    if cos.shape != sin.shape:
+        raise ValueError(f"cos {tuple(cos.shape)} and sin {tuple(sin.shape)} have one shape")
     if cos.shape[-2:] != x.shape[-2:]:
         raise ValueError(
             f"cos and sin for {cos.shape[-2]} tokens of size {cos.shape[-1]} "
