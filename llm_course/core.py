@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DTYPES', 'PREFIX', 'settings', 'MODELS', 'Settings', 'read_value', 'load_settings', 'seed_everything', 'pick_device',
-           'atomic_write', 'ModelFile', 'check_model_file', 'FetchError', 'fetch_model']
+           'whole_number', 'atomic_write', 'ModelFile', 'check_model_file', 'FetchError', 'fetch_model']
 
 # %% ../nbs/00_core.ipynb #e7e4d8d5
 import configparser
@@ -21,7 +21,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, SupportsIndex
@@ -194,6 +194,33 @@ def _device_count(kind: str) -> int:
         return int(torch.backends.mps.is_available())
     counter = getattr(getattr(torch, kind, None), "device_count", None)
     return counter() if counter else 0
+
+# %% ../nbs/00_core.ipynb #4c1d0a02
+_SHOWN = 60  # characters of a wrong value that an error repeats
+
+
+def whole_number(
+    name: str,  # what it counts, for the error
+    value: object,  # Python's, NumPy's, or a tensor with one number
+    at_least: int | None = None,
+) -> int:
+    """The value as an int.
+
+    Raises `TypeError` for what is no whole number, `True` and `2.0` among it, and `ValueError`
+    for one below `at_least`.
+    """
+    dtype = str(getattr(value, "dtype", ""))  # of a tensor, or of NumPy's number
+    is_truth = isinstance(value, bool) or dtype.endswith("bool")
+    number = None
+    if not is_truth:
+        with suppress(TypeError, ValueError, RuntimeError):  # of tensors with several numbers
+            number = operator.index(value)  # type: ignore[arg-type]
+    if number is None:
+        kind = type(value).__name__
+        raise TypeError(f"{name} is a whole number, got {str(value)[:_SHOWN]!r} ({kind})")
+    if at_least is not None and number < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {number}")
+    return number
 
 # %% ../nbs/00_core.ipynb #fb798e7c
 @contextmanager

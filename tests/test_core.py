@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from llm_course.core import (DTYPES, FetchError, MODELS, ModelFile, Settings, atomic_write, check_model_file, fetch_model,
-    load_settings, pick_device, read_value, seed_everything)
+    load_settings, pick_device, read_value, seed_everything, whole_number)
 
 # nbs/00_core.ipynb #6b354670
 import tempfile
@@ -182,6 +182,24 @@ def test_device_that_is_not_here_is_an_error():
             pick_device(unknown)
     with expect_fail(ValueError, "named by a str"):
         pick_device(0)
+
+
+# nbs/00_core.ipynb #4c1d0a05
+def test_whole_numbers_come_in_many_types_and_others_are_refused():
+    import numpy as np
+    import torch
+    from fastcore.test import expect_fail
+
+    for value in (3, np.int32(3), np.array(3), torch.tensor(3), torch.tensor([3]), np.uint8(3)):
+        found = whole_number("n", value)
+        assert found == 3
+        assert type(found) is int
+    wrong = (True, np.bool_(True), torch.tensor(True), 3.0, "3", None, [3], torch.tensor([3, 4]))
+    for value in wrong:
+        with expect_fail(TypeError, "n is a whole number, got"):
+            whole_number("n", value)
+    with expect_fail(ValueError, "n must be at least 2, got 1"):
+        whole_number("n", 1, at_least=2)
 
 
 # nbs/00_core.ipynb #e912f76d

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['check_window', 'causal_mask', 'check_heads', 'check_qkv', 'check_mask', 'attention_weights', 'attention', 'Attend',
-           'Cache', 'MultiHeadAttention', 'record_attention']
+           'Cache', 'MultiHeadAttention']
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #ffeb614a
 import operator
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -285,33 +285,3 @@ class MultiHeadAttention(nn.Module):
         if self.window is not None:
             parts.append(f"window {self.window}")
         return ", ".join(parts)
-
-# %% ../../nbs/01_transformers/02_attention.ipynb #ebac6e91
-def record_attention(
-    model: nn.Module,  # anything with attention layers inside: modules that have an `attend`
-    *args: Any,  # what to call it with: ids, and perhaps a cache
-) -> list[Float[Tensor, "b h q k"]]:  # the weights of each attention layer, in order
-    """The attention weights of one forward pass of `model`, which is left as it was.
-
-    Raises `TypeError` for what is no module.
-    """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"attention is recorded in a model, got {type(model).__name__}")
-    layers = [m for m in model.modules() if hasattr(m, "attend")]
-    before = [m.attend for m in layers]
-    seen = []
-
-    def recording(q, k, v, *, causal, window=None, mask=None):
-        options = {"causal": causal, "window": window, "mask": mask}
-        seen.append(attention_weights(q, k, **options))
-        return attention(q, k, v, **options)
-
-    try:
-        for m in layers:
-            m.attend = recording
-        with torch.inference_mode():
-            model(*args)
-    finally:
-        for m, attend in zip(layers, before):
-            m.attend = attend
-    return seen

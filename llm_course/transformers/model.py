@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Architecture', 'ARCHITECTURES', 'FIRST_WEIGHTS', 'Config', 'Transformer', 'check_config', 'check_ids', 'check_cache',
-           'initialize', 'parameter_counts', 'flops_per_token']
+           'initialize']
 
 # %% ../../nbs/01_transformers/05_model.ipynb #e9206d3c
 from collections.abc import Callable, Iterable, Mapping
@@ -429,56 +429,3 @@ def initialize(model: Transformer, generator: torch.Generator | None = None) -> 
             nn.init.zeros_(p)
         else:
             nn.init.ones_(p)
-
-# %% ../../nbs/01_transformers/05_model.ipynb #2fc233bc
-def parameter_counts(
-    config: Config,
-) -> dict[str, int]:  # part of the model -> parameters
-    "How many parameters each part has; a tied output matrix counts once, as the embedding."
-    with torch.device("meta"):
-        model = Transformer(config)  # shapes without memory
-    counts = dict.fromkeys(("embedding", "attention", "feed-forward", "norms", "output"), 0)
-    for name, p in model.named_parameters():
-        counts[_part(name)] += p.numel()
-    return counts
-
-
-def _part(name: str) -> str:
-    "The part of the model that a parameter belongs to."
-    if "norm" in name:
-        return "norms"
-    if ".attn." in name:
-        return "attention"
-    if ".ffn." in name:
-        return "feed-forward"
-    return "output" if name.startswith("head.") else "embedding"
-
-# %% ../../nbs/01_transformers/05_model.ipynb #1bc6c9c0
-def flops_per_token(
-    config: Config,
-    seen: int,  # tokens that the token looks at, itself included
-) -> dict[str, int]:  # part of the model -> floating-point operations
-    """Multiplications and additions of the matrix products for one token.
-
-    Norms, RoPE and softmax are left out. The backward pass costs twice as much again.
-    Raises `ValueError` for a `seen` below 1.
-    """
-    check_config(config)
-    tokens = _whole("seen", seen, at_least=1)
-    assert config.head_dim is not None and config.n_kv_heads is not None
-    per_weight = 2  # a multiplication and an addition
-    n_layers, dim = config.n_layers, config.dim
-    looked_at = n_layers * tokens
-    if config.window is not None and config.window_layers is not None:
-        windows = len(config.window_layers)
-        looked_at = (n_layers - windows) * tokens + windows * min(tokens, config.window)
-    heads_in_and_out = 2 * (config.n_heads + config.n_kv_heads)  # q, k, v and the output matrix
-    matrices = 2 if config.architecture == "gpt2" else 3  # of a feed-forward network
-    return {
-        "attention, matrices": per_weight * n_layers * dim * heads_in_and_out * config.head_dim,
-        "attention, scores and averages": (
-            2 * per_weight * config.n_heads * config.head_dim * looked_at
-        ),
-        "feed-forward": per_weight * n_layers * dim * config.hidden_dim * matrices,
-        "output": per_weight * dim * config.vocab_size,
-    }
