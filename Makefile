@@ -64,7 +64,7 @@ export: .venv/.ready ## write library and tests from the notebooks
 	@$(BIN)/nbdev-export
 
 save: export ## run every notebook in full and save its outputs
-	@printf '%s\n' $(NBS) | xargs -n 1 $(BIN)/nbdev-test --save
+	@printf '%s\n' $(NBS) | xargs -n 1 $(BIN)/nbdev-test --save --flags test
 	@$(BIN)/python -m course_tools.export tidy
 	@$(BIN)/nbdev-clean
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['DTYPES', 'PREFIX', 'settings', 'MODELS', 'Settings', 'read_value', 'load_settings', 'seed_everything', 'pick_device',
-           'whole_number', 'atomic_write', 'ModelFile', 'check_model_file', 'FetchError', 'fetch_model']
+           'whole_number', 'whole_numbers', 'atomic_write', 'ModelFile', 'check_model_file', 'FetchError',
+           'fetch_model']
 
 # %% ../nbs/00_core.ipynb #e7e4d8d5
 import configparser
@@ -20,8 +21,8 @@ import sys
 import time
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, SupportsIndex
@@ -199,6 +200,12 @@ def _device_count(kind: str) -> int:
 _SHOWN = 60  # characters of a wrong value that an error repeats
 
 
+def _shown(value: object) -> str:
+    text = repr(value)
+    cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return f"{cut} ({type(value).__name__})"
+
+
 def whole_number(
     name: str,  # what it counts, for the error
     value: object,  # Python's, NumPy's, or a tensor with one number
@@ -211,16 +218,36 @@ def whole_number(
     """
     dtype = str(getattr(value, "dtype", ""))  # of a tensor, or of NumPy's number
     is_truth = isinstance(value, bool) or dtype.endswith("bool")
-    number = None
-    if not is_truth:
-        with suppress(TypeError, ValueError, RuntimeError):  # of tensors with several numbers
-            number = operator.index(value)  # type: ignore[arg-type]
+    try:
+        number = None if is_truth else operator.index(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):  # the last two: a tensor with several numbers
+        number = None
     if number is None:
-        kind = type(value).__name__
-        raise TypeError(f"{name} is a whole number, got {str(value)[:_SHOWN]!r} ({kind})")
+        raise TypeError(f"{name} is a whole number, got {_shown(value)}")
     if at_least is not None and number < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {number}")
     return number
+
+
+def whole_numbers(
+    name: str,  # what they count, for the error
+    values: object,  # a sequence, or a row or column in an array or a tensor
+) -> list[int]:
+    """The values as a list of ints.
+
+    Raises `TypeError` for what is no sequence of whole numbers, and `ValueError` for an array of
+    another shape than (n,) or (n, 1).
+    """
+    if hasattr(values, "reshape"):  # a tensor, or NumPy's array
+        shape = tuple(values.shape)
+        if len(shape) != 1 and shape[1:] != (1,):
+            raise ValueError(f"{name} come in one row, (n,) or (n, 1); got the shape {shape}")
+        if getattr(values, "is_meta", False):
+            raise ValueError(f"{name} are on the meta device, where tensors have no values")
+        values = values.reshape(-1).tolist()
+    if isinstance(values, (str, bytes, Mapping, Set)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} are a sequence of whole numbers, got {_shown(values)}")
+    return [whole_number(f"each of {name}", n) for n in values]
 
 # %% ../nbs/00_core.ipynb #fb798e7c
 @contextmanager

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from llm_course.core import (DTYPES, FetchError, MODELS, ModelFile, Settings, atomic_write, check_model_file, fetch_model,
-    load_settings, pick_device, read_value, seed_everything, whole_number)
+    load_settings, pick_device, read_value, seed_everything, whole_number, whole_numbers)
 
 # nbs/00_core.ipynb #6b354670
 import tempfile
@@ -200,6 +200,17 @@ def test_whole_numbers_come_in_many_types_and_others_are_refused():
             whole_number("n", value)
     with expect_fail(ValueError, "n must be at least 2, got 1"):
         whole_number("n", 1, at_least=2)
+    for values in ([1, 2], (1, np.int64(2)), np.array([1, 2]), torch.tensor([[1], [2]])):
+        assert whole_numbers("lengths", values) == [1, 2]
+    for values in ("12", 3, None, {1: 2}, {1, 2}):
+        with expect_fail(TypeError, "lengths are a sequence of whole numbers, got"):
+            whole_numbers("lengths", values)
+    with expect_fail(TypeError, "each of lengths is a whole number, got 2.5"):
+        whole_numbers("lengths", [1, 2.5])
+    with expect_fail(ValueError, "come in one row, (n,) or (n, 1); got the shape (2, 2)"):
+        whole_numbers("lengths", torch.ones(2, 2).long())
+    with expect_fail(ValueError, "lengths are on the meta device"):
+        whole_numbers("lengths", torch.ones(2, device="meta").long())
 
 
 # nbs/00_core.ipynb #e912f76d

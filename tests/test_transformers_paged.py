@@ -247,7 +247,7 @@ def test_a_pool_refuses_what_would_break_it_and_changes_nothing():
         lambda: blocks.incref([a, 2]),
         lambda: blocks.decref([a, 3]),
         lambda: blocks.incref([-1]),
-        lambda: blocks.incref(torch.zeros(1, 1, dtype=torch.int)),
+        lambda: blocks.incref(torch.zeros(2, 2, dtype=torch.int)),
         lambda: blocks.alloc(2),
         lambda: blocks.alloc(-1),
         lambda: BlockPool(0),

@@ -8,7 +8,6 @@ __all__ = ['StopIds', 'Pick', 'greedy', 'Processor', 'GenerationCache', 'generat
 
 # %% ../../nbs/01_transformers/09_generation.ipynb #ea8cd967
 import inspect
-import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, SupportsIndex, runtime_checkable
 
@@ -16,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..core import whole_number
 from .cache import KVCache
 from .model import Transformer, check_ids
 from .tokens import Tokenizer, id_list
@@ -80,17 +80,6 @@ def _processed(processors: Sequence[Processor], ids: Tensor, logits: Tensor) -> 
 
 # %% ../../nbs/01_transformers/09_generation.ipynb #d53006d4
 StopIds = Tensor | SupportsIndex | Iterable[SupportsIndex]  # in a tensor, one number, or several
-
-
-def _count(name: str, value: SupportsIndex) -> int:
-    "`value` as an int from 0."
-    try:
-        number = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        raise ValueError(f"{name} is a whole number, got {value!r}") from None
-    if number < 0:
-        raise ValueError(f"{name} can't be negative, nor true or false; got {value!r}")
-    return number
 
 
 def _stop_set(stop_ids: StopIds) -> frozenset[int]:
@@ -194,7 +183,7 @@ def generate(
     Raises before it starts: `ValueError` for what isn't one row of known ids, or for more tokens
     than the context has room for; `TypeError` for a cache, a `pick` or a processor that is none.
     """
-    new = _count("max_new_tokens", max_new_tokens)
+    new = whole_number("max_new_tokens", max_new_tokens, at_least=0)
     prompt = _prompt_ids(model, ids, new)
     calls = _check_calls(pick, processors)
     stops = _stop_set(stop_ids)
@@ -332,7 +321,7 @@ class LanguageModel:
         new = generate(
             self.model,
             ids,
-            min(_count("max_new_tokens", max_new_tokens), room),
+            min(whole_number("max_new_tokens", max_new_tokens, at_least=0), room),
             pick=pick,
             processors=processors,
             stop_ids=self.tokenizer.stop_ids if stop_ids is None else stop_ids,
@@ -439,7 +428,7 @@ def generate_batch(
 ) -> list[list[int]]:  # new ids of each prompt, a stop id included
     "The continuations of several prompts, written together. Raises as `generate` does."
     # 1. Check everything.
-    new = _count("max_new_tokens", max_new_tokens)
+    new = whole_number("max_new_tokens", max_new_tokens, at_least=0)
     texts = [_prompt_ids(model, prompt, new) for prompt in prompts]
     calls = _check_calls(pick, processors)
     stops = _stop_set(stop_ids)

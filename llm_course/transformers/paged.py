@@ -8,7 +8,6 @@ __all__ = ['TINIEST', 'quantize_kv', 'dequantize_kv', 'PoolExhausted', 'BlockPoo
 
 # %% ../../nbs/01_transformers/13_paged.ipynb #a6d6c00d
 import importlib.util
-import operator
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +17,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from ..core import whole_number, whole_numbers
 from llm_course.transformers.cache import (
     attend_held,
     ceil_div,
@@ -55,25 +55,6 @@ def dequantize_kv(
     return (x * scale).to(dtype)
 
 # %% ../../nbs/01_transformers/13_paged.ipynb #fc113fcf
-def _whole(number: object, name: str) -> int:
-    "An int from Python's, NumPy's or a tensor's. Raises `TypeError` for all else."
-    if not str(getattr(number, "dtype", type(number).__name__)).endswith("bool"):
-        try:
-            return operator.index(number)
-        except (TypeError, ValueError, RuntimeError):
-            pass
-    raise TypeError(f"{name} is a whole number, got {number!r:.60} ({type(number).__name__})")
-
-
-def _wholes(numbers: Iterable[SupportsIndex], name: str) -> list[int]:
-    "A list of ints from a list, NumPy's array or a tensor."
-    if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
-        raise TypeError(f"{name} are whole numbers, got {numbers!r:.60} ({type(numbers).__name__})")
-    if getattr(numbers, "ndim", 1) != 1:
-        raise ValueError(f"{name} are a row of whole numbers, got shape {tuple(numbers.shape)}")
-    return [_whole(n, f"each of {name}") for n in numbers]
-
-
 class PoolExhausted(ValueError):
     "More blocks were wanted than are free. Nothing has changed."
 
@@ -85,7 +66,7 @@ class BlockPool:
     """
 
     def __init__(self, n_blocks: SupportsIndex):
-        n_blocks = _whole(n_blocks, "the number of blocks")
+        n_blocks = whole_number("the number of blocks", n_blocks)
         if n_blocks < 1:
             raise ValueError(f"a pool needs at least one block, got {n_blocks}")
         self.refs = [0] * n_blocks
@@ -107,7 +88,7 @@ class BlockPool:
 
     def alloc(self, n: SupportsIndex = 1) -> list[int]:
         "`n` free blocks, with one reference each. Raises `PoolExhausted`."
-        n = _whole(n, "the number of blocks")
+        n = whole_number("the number of blocks", n)
         if n < 0:
             raise ValueError(f"alloc() takes 0 blocks or more, got {n}")
         if n > self.n_free and self.reclaim:
@@ -124,14 +105,14 @@ class BlockPool:
 
     def incref(self, blocks: Iterable[SupportsIndex]) -> None:
         "One reference more to each of `blocks`, which are in use."
-        blocks = _wholes(blocks, "blocks")
+        blocks = whole_numbers("blocks", blocks)
         self._check(dict.fromkeys(blocks, 1))
         for block in blocks:
             self.refs[block] += 1
 
     def decref(self, blocks: Iterable[SupportsIndex]) -> None:
         "One reference less to each of `blocks`; those left with none are free."
-        blocks = _wholes(blocks, "blocks")
+        blocks = whole_numbers("blocks", blocks)
         self._check(Counter(blocks))
         for block in blocks:
             self.refs[block] -= 1
@@ -276,7 +257,7 @@ def paged_attention(
 
         ends = torch.as_tensor(lengths, device=q.device)
         return triton_paged_attention(q, k_pool, v_pool, block_table, ends, window=window)
-    ends = _wholes(lengths, "lengths")
+    ends = whole_numbers("lengths", lengths)
     n_blocks, _, size, _ = k_pool.shape
     _check_table(block_table, ends, n_blocks=n_blocks, size=size, t=q.shape[2])
     k = gather_blocks(k_pool, block_table)
@@ -355,7 +336,7 @@ class KVPool:
         int8: bool = False,  # store 8-bit integers, and a scale for each token and head
         device: torch.device | str | None = None,
     ):
-        self.block_size = _whole(block_size, "block_size")
+        self.block_size = whole_number("block_size", block_size)
         if self.block_size < 1:
             raise ValueError(f"a block holds at least one token, got block_size={block_size}")
         try:
@@ -449,9 +430,9 @@ def make_room(
 
     Raises `PoolExhausted`, and nothing has changed.
     """
-    t = _whole(t, "the number of tokens to come")
-    block_size = _whole(block_size, "block_size")
-    lengths = _wholes(lengths, "lengths")
+    t = whole_number("the number of tokens to come", t)
+    block_size = whole_number("block_size", block_size)
+    lengths = whole_numbers("lengths", lengths)
     if t < 0 or block_size < 1 or len(lengths) != len(tables):
         raise ValueError(
             f"{t} tokens to come, blocks of {block_size}, {len(tables)} tables "
@@ -485,7 +466,7 @@ class BlockTables:
     """
 
     def __init__(self, block_pool: BlockPool, block_size: int, batch: SupportsIndex = 1):
-        batch = _whole(batch, "batch")
+        batch = whole_number("batch", batch)
         if batch < 1:
             raise ValueError(f"a cache is for at least one sequence, got batch={batch}")
         self.block_pool = block_pool
@@ -506,7 +487,7 @@ class BlockTables:
 
     def add(self, n: SupportsIndex = 1) -> list[int]:
         "The numbers of `n` new, empty rows."
-        n = _whole(n, "the number of rows")
+        n = whole_number("the number of rows", n)
         if n < 0:
             raise ValueError(f"add() takes 0 rows or more, got {n}")
         self._n += [0] * n
@@ -522,8 +503,8 @@ class BlockTables:
         It shares them: the caller keeps its own references.
         """
         row = self._row(row)
-        blocks = _wholes(blocks, "blocks")
-        n_tokens = _whole(n_tokens, "the number of tokens")
+        blocks = whole_numbers("blocks", blocks)
+        n_tokens = whole_number("the number of tokens", n_tokens)
         if self._n[row]:
             raise ValueError(
                 f"sequence {row} holds {self._n[row]} tokens already: free({row}) first"
@@ -554,9 +535,9 @@ class BlockTables:
         Raises `ValueError` for a length that is negative or more than is held.
         """
         if getattr(lengths, "ndim", 1) == 0:
-            lengths = _whole(lengths, "a length")  # one for all rows, as a tensor or NumPy's
+            lengths = whole_number("a length", lengths)  # one for all rows, as a tensor or NumPy's
         if not isinstance(lengths, int):
-            lengths = _wholes(lengths, "lengths")
+            lengths = whole_numbers("lengths", lengths)
         for row, n in enumerate(cropped_lengths(lengths, self._n)):
             self._keep(row, n)
 
@@ -571,7 +552,7 @@ class BlockTables:
 
         Those left out are freed, those named twice share their blocks.
         """
-        chosen = [self._row(row) for row in _wholes(rows, "rows")]
+        chosen = [self._row(row) for row in whole_numbers("rows", rows)]
         tables = [self.blocks(row) for row in chosen]
         for table in tables:
             self.block_pool.incref(table)
@@ -589,7 +570,7 @@ class BlockTables:
         self.version += 1
 
     def _row(self, row: SupportsIndex) -> int:
-        return check_row(_whole(row, "a row's number"), self._n)
+        return check_row(whole_number("a row's number", row), self._n)
 
     def _count(self, n: int) -> int:
         return ceil_div(n, self.block_size)
@@ -672,7 +653,7 @@ class PagedKVCache(BlockTables):
 
     def advance(self, t: SupportsIndex) -> None:
         "Count the `t` tokens that every layer has appended."
-        t = _whole(t, "the number of tokens")
+        t = whole_number("the number of tokens", t)
         if self._plan is None or self._plan.step != (t, self.version):
             raise ValueError(
                 f"advance({t}), but the last step did not append {t} tokens: "

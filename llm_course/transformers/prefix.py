@@ -8,12 +8,12 @@ __all__ = ['chain_hash', 'PrefixCache', 'ChatSession']
 # %% ../../nbs/01_transformers/14_prefix.ipynb #9eaddf2c
 import hashlib
 import heapq
-import operator
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import SupportsIndex
 
+from ..core import whole_number, whole_numbers
 from .generation import LanguageModel, generate, stream_text
 from .paged import KVPool, PagedKVCache
 
@@ -38,23 +38,6 @@ def chain_hash(
 
 # %% ../../nbs/01_transformers/14_prefix.ipynb #5e1bcc66
 _SPARE = 64  # entries out of date that are kept at any rate
-
-
-def _whole_numbers(numbers: Iterable[SupportsIndex], name: str) -> list[int]:
-    "A list of ints from a list, NumPy's array or a tensor. Raises `TypeError` for all else."
-    if getattr(numbers, "ndim", 1) != 1:
-        raise ValueError(f"{name} are one row of whole numbers, got shape {tuple(numbers.shape)}")
-    if hasattr(numbers, "tolist"):
-        numbers = numbers.tolist()
-    if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
-        raise TypeError(f"{name} are whole numbers, got {type(numbers).__name__}")
-    found = []
-    for number in numbers:
-        try:
-            found.append(operator.index(number))
-        except (TypeError, ValueError, RuntimeError):
-            raise TypeError(f"{name} are whole numbers, one is {number!r:.40}") from None
-    return found
 
 
 @dataclass
@@ -107,7 +90,7 @@ class PrefixCache:
         "The name, the parent's name and the tokens of each full block of `ids`."
         if not isinstance(salt, str):
             raise TypeError(f"a salt is a text, got {type(salt).__name__}")
-        ids = _whole_numbers(ids, "ids")
+        ids = whole_numbers("ids", ids)
         parent = salt.encode()
         size = self.pool.block_size
         for start in range(0, len(ids) - size + 1, size):
@@ -148,8 +131,8 @@ class PrefixCache:
 
         Raises `ValueError` if there are fewer blocks than full ones in `ids`.
         """
-        ids = _whole_numbers(ids, "ids")
-        blocks = _whole_numbers(blocks, "blocks")
+        ids = whole_numbers("ids", ids)
+        blocks = whole_numbers("blocks", blocks)
         size = self.pool.block_size
         full = len(ids) // size
         if len(blocks) < full:
@@ -189,7 +172,7 @@ class PrefixCache:
 
         The ends of texts go first.
         """
-        (wanted,) = _whole_numbers([n], "the number of blocks")
+        wanted = whole_number("the number of blocks", n)
         if wanted < 0:
             raise ValueError(f"evict() frees 0 blocks or more, got {wanted}")
         freed = 0
@@ -249,7 +232,7 @@ class ChatSession:
         """
         if not isinstance(text, str):
             raise TypeError(f"send() takes the user's text, got {type(text).__name__}")
-        (most,) = _whole_numbers([max_new_tokens], "max_new_tokens")
+        most = whole_number("max_new_tokens", max_new_tokens)
         if most < 0:
             raise ValueError(f"max_new_tokens can't be negative, got {most}")
         return self._answer([*self.messages, {"role": "user", "content": text}], most, options)
