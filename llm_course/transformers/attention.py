@@ -24,7 +24,9 @@ def check_window(window: int | None, causal: bool = True) -> None:
     """
     if window is None:
         return
-    if whole_number("a window", window) < 1:
+    if type(window) is not int:  # torch.compile can't trace what whole_number does
+        whole_number("a window", window)
+    if window < 1:
         raise ValueError(f"a window holds at least the token itself: 1 or more; got {window}")
     if not causal:
         raise ValueError("a window is part of a causal mask: pass causal=True with it")
