@@ -24,9 +24,7 @@ def check_window(window: int | None, causal: bool = True) -> None:
     """
     if window is None:
         return
-    if type(window) is not int:  # torch.compile can't trace what whole_number does
-        whole_number("a window", window)
-    if window < 1:
+    if whole_number("a window", window) < 1:
         raise ValueError(f"a window holds at least the token itself: 1 or more; got {window}")
     if not causal:
         raise ValueError("a window is part of a causal mask: pass causal=True with it")
@@ -280,8 +278,9 @@ class MultiHeadAttention(nn.Module):
         _check_input(x, self.dim)
         b, t, _ = x.shape
         n_q, n_kv = self.n_heads, self.n_kv_heads
+        # b t n·d -> b n t d, for n heads: those of queries, of keys and of values
         heads = self.qkv_proj(x).view(b, t, n_q + 2 * n_kv, self.head_dim).transpose(1, 2)
-        qk, v = heads.split((n_q + n_kv, n_kv), dim=1)  # b n t d; queries and keys stay together
+        qk, v = heads.split((n_q + n_kv, n_kv), dim=1)  # queries and keys stay together
         if self.q_norm is not None and self.k_norm is not None:
             q, k = qk.split((n_q, n_kv), dim=1)
             qk = torch.cat((self.q_norm(q), self.k_norm(k)), dim=1)
