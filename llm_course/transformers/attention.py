@@ -7,7 +7,6 @@ __all__ = ['check_window', 'causal_mask', 'check_heads', 'check_qkv', 'check_mas
            'Cache', 'MultiHeadAttention']
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #ffeb614a
-import operator
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -15,7 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-# %% ../../nbs/01_transformers/02_attention.ipynb #d3643798
+from ..core import whole_number
+
+# %% ../../nbs/01_transformers/02_attention.ipynb #b3a10006
 def check_window(window: int | None, causal: bool = True) -> None:
     """Raises `ValueError` for a window below 1, and for a window without a causal mask.
 
@@ -23,18 +24,17 @@ def check_window(window: int | None, causal: bool = True) -> None:
     """
     if window is None:
         return
-    try:
-        is_whole = not isinstance(window, bool) and operator.index(window) == window
-    except TypeError:
-        is_whole = False
-    if not is_whole:
-        raise TypeError(f"a window is a whole number of tokens, got {window!r}")
-    if window < 1:
+    if whole_number("a window", window) < 1:
         raise ValueError(f"a window holds at least the token itself: 1 or more; got {window}")
     if not causal:
         raise ValueError("a window is part of a causal mask: pass causal=True with it")
 
 
+def _check_counts(t_q: int, t_k: int) -> None:
+    if t_q < 0 or t_k < 0:
+        raise ValueError(f"a mask is for 0 tokens or more, got {t_q} queries and {t_k} keys")
+
+# %% ../../nbs/01_transformers/02_attention.ipynb #d3643798
 def causal_mask(
     t_q: int,  # queries
     t_k: int | None = None,  # keys; None: as many as queries
@@ -46,10 +46,9 @@ def causal_mask(
 
     Raises `ValueError` for a window below 1, and for fewer than no tokens.
     """
-    check_window(window)
     n_keys = t_q if t_k is None else t_k
-    if t_q < 0 or n_keys < 0:
-        raise ValueError(f"a mask is for 0 tokens or more, got {t_q} queries and {n_keys} keys")
+    check_window(window)
+    _check_counts(t_q, n_keys)
     query_at = torch.arange(t_q, device=device)[:, None] + n_keys - t_q  # its place among the keys
     back = query_at - torch.arange(n_keys, device=device)  # q k; 0: the query's own key
     seen = back >= 0
@@ -117,6 +116,16 @@ def check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
             f"a mask of shape {tuple(mask.shape)} doesn't fit scores of shape {shape} (b, h, q, k)"
         )
 
+
+def _check_options(
+    q: Tensor, k: Tensor, mask: Tensor | None, causal: bool, window: int | None
+) -> None:
+    "Raises for shapes, a mask or a window that don't fit."
+    check_qkv(q, k)
+    check_window(window, causal)
+    if mask is not None:
+        check_mask(mask, (*q.shape[:3], k.shape[2]))
+
 # %% ../../nbs/01_transformers/02_attention.ipynb #df50196a
 def attention_weights(
     q: Float[Tensor, "b h q d"],
@@ -131,15 +140,12 @@ def attention_weights(
 
     Raises `ValueError` for shapes that don't fit.
     """
-    check_qkv(q, k)
-    check_window(window, causal)
+    _check_options(q, k, mask, causal, window)
     b, h, t_q, d = q.shape
-    n_kv_heads, t_k = k.shape[1:3]
-    if mask is not None:
-        check_mask(mask, (b, h, t_q, t_k))
+    hk, t_k = k.shape[1:3]
     if scale is None:
         scale = d**-0.5
-    grouped = q.float().reshape(b, n_kv_heads, -1, d)  # queries that share a key head, in a row
+    grouped = q.float().reshape(b, hk, -1, d)  # queries that share a key head, below each other
     scores = (grouped @ k.float().mT).view(b, h, t_q, t_k) * scale
     allowed = mask
     if causal:
@@ -151,7 +157,7 @@ def attention_weights(
     weights = scores.masked_fill(~allowed, lowest).softmax(-1)
     return weights.masked_fill(~allowed, 0.0)
 
-
+# %% ../../nbs/01_transformers/02_attention.ipynb #b3a1000e
 def attention(
     q: Float[Tensor, "b h q d"],
     k: Float[Tensor, "b hk k d"],
@@ -212,6 +218,20 @@ class Cache(Protocol):
         "Every layer has seen `t` more tokens."
         ...
 
+
+def _head_size(dim: int, n_heads: int, n_kv_heads: int, head_dim: int | None) -> int:
+    check_heads(n_heads, n_kv_heads)
+    if head_dim is None and dim % n_heads:
+        raise ValueError(
+            f"{n_heads} heads don't divide {dim} channels; choose a divisor or give head_dim"
+        )
+    return head_dim or dim // n_heads
+
+
+def _check_input(x: Tensor, dim: int) -> None:
+    if x.ndim != 3 or x.shape[-1] != dim:
+        raise ValueError(f"attention is for (batch, tokens, {dim} channels), got {tuple(x.shape)}")
+
 # %% ../../nbs/01_transformers/02_attention.ipynb #5a89452c
 class MultiHeadAttention(nn.Module):
     """Causal self-attention with `n_heads` query and `n_kv_heads` key heads (Ainslie et al. 2023).
@@ -226,24 +246,19 @@ class MultiHeadAttention(nn.Module):
         n_kv_heads: int | None = None,  # None: as many as query heads
         head_dim: int | None = None,  # None: dim / n_heads
         *,
-        bias: bool = False,  # of the query, key and value matrices
-        out_bias: bool | None = None,  # of the output matrix; None: as the others
+        bias: bool = False,  # adds a learned constant to queries, keys and values
+        out_bias: bool | None = None,  # adds one to the output; None: as for the others
         qk_norm: Callable[[int], nn.Module] | None = None,  # makes a norm from the size of a head
         window: int | None = None,  # see `causal_mask`
         attend: Attend = attention,
         linear: Callable[..., nn.Module] = nn.Linear,  # (channels in, channels out, bias) -> layer
     ):
         super().__init__()
-        check_heads(n_heads, n_heads if n_kv_heads is None else n_kv_heads)
-        if head_dim is None and dim % n_heads:
-            raise ValueError(
-                f"{n_heads} heads don't divide {dim} channels; choose a divisor or give head_dim"
-            )
         self.dim = dim
         self.n_heads = n_heads
         self.n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
+        self.head_dim = _head_size(dim, n_heads, self.n_kv_heads, head_dim)
         check_window(window)
-        self.head_dim = head_dim or dim // n_heads
         self.window = window
         self.attend = attend
         n_all = self.n_heads + 2 * self.n_kv_heads
@@ -260,19 +275,17 @@ class MultiHeadAttention(nn.Module):
         cache: Cache | None = None,  # what was read before
         layer: int = 0,  # the cache's
     ) -> Float[Tensor, "b t c"]:
-        if x.ndim != 3 or x.shape[-1] != self.dim:
-            raise ValueError(
-                f"attention is for (batch, tokens, {self.dim} channels), got {tuple(x.shape)}"
-            )
+        _check_input(x, self.dim)
         b, t, _ = x.shape
         n_q, n_kv = self.n_heads, self.n_kv_heads
+        # b t n·d -> b n t d, for n heads: those of queries, of keys and of values
         heads = self.qkv_proj(x).view(b, t, n_q + 2 * n_kv, self.head_dim).transpose(1, 2)
-        qk, v = heads.split((n_q + n_kv, n_kv), dim=1)
+        qk, v = heads.split((n_q + n_kv, n_kv), dim=1)  # queries and keys stay together
         if self.q_norm is not None and self.k_norm is not None:
             q, k = qk.split((n_q, n_kv), dim=1)
             qk = torch.cat((self.q_norm(q), self.k_norm(k)), dim=1)
         if rotate is not None:
-            qk = rotate(qk)  # queries and keys in one go
+            qk = rotate(qk)
         q, k = qk.split((n_q, n_kv), dim=1)
         if cache is None:
             out = self.attend(q, k, v, causal=True, window=self.window)
