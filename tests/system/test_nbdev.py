@@ -52,6 +52,7 @@ markers = ["gpu", "slow", "net", "site"]
 
     def _python(self, *args):
         env = os.environ | {"PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}"}
+        env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # some import torch, in each process
         return subprocess.run(
             [sys.executable, *args], cwd=self.folder, env=env, capture_output=True, text=True
         )
@@ -107,7 +108,7 @@ def test_tests_run_alone_and_in_any_order(project):
         ["tests/test_chap_mod.py::test_b"],
         ["tests/test_chap_mod.py::test_b", "tests/test_chap_mod.py::test_a"],
         ["-k", "test_a"],
-        ["-n", "2"],
+        ["-p", "xdist", "-n", "2"],
     ):
         assert project.pytest(*order).returncode == 0
 
