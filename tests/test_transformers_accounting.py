@@ -30,6 +30,19 @@ def texts_that_fit(config: Config, memory: int, tokens: int, bytes_each: int = 2
     return max(0, memory - weights) // per_text
 
 
+# nbs/01_transformers/07_accounting.ipynb #c5a10021
+def tokens_per_second(
+    config: Config, bandwidth: float, held: int, texts: int = 1, bytes_each: int = 2
+) -> float:
+    counts = parameter_counts(config)
+    weights = sum(counts.values())
+    if not config.tied:
+        weights -= counts["embedding"]  # a step looks up one row for each text
+    of_a_text = 2 * config.n_layers * config.n_kv_heads * config.head_dim * held
+    step = (weights + texts * of_a_text) * bytes_each / bandwidth  # seconds
+    return texts / step
+
+
 # nbs/01_transformers/07_accounting.ipynb #82cd0c9b
 def test_flops_are_those_that_pytorch_counts():
     """flops_per_token counts every matrix product of the model
@@ -85,6 +98,24 @@ def test_what_is_no_config_and_no_number_is_refused():
             flops_per_token(config, seen)
 
 
+# nbs/01_transformers/07_accounting.ipynb #c5a10011
+def test_counts_are_those_that_were_published():
+    """parameter_counts gives the published totals of SmolLM2 135M, GPT-2 124M and Llama 2 7B
+
+    Oracle: the totals on the models' cards; transformers' default GPT-2 and Llama
+    Tolerance: exact
+    """
+    smol = Config(49152, 576, 30, 9, 1536, n_kv_heads=3)
+    gpt2 = Config(
+        50257, 768, 12, 12, 3072, context=1024,
+        architecture="gpt2", qkv_bias=True, out_bias=True, mlp_bias=True,
+    )  # fmt: skip
+    llama = Config(32000, 4096, 32, 32, 11008, tied=False)
+    assert sum(parameter_counts(smol).values()) == 134_515_008
+    assert sum(parameter_counts(gpt2).values()) == 124_439_808
+    assert sum(parameter_counts(llama).values()) == 6_738_415_616
+
+
 # nbs/01_transformers/07_accounting.ipynb #3f507d3e
 def test_solution_variants():
     from llm_course.transformers.blocks import MLP
@@ -108,3 +139,16 @@ def test_solution_texts_that_fit():
     windowed = Config(10, 32, 4, 4, 48, architecture="mistral", window=10, window_layers=(0, 1, 2))
     assert texts_that_fit(plain, 10**8, 100) < texts_that_fit(windowed, 10**8, 100)
     assert texts_that_fit(plain, 10**8, 10) == texts_that_fit(windowed, 10**8, 10)
+
+
+# nbs/01_transformers/07_accounting.ipynb #c5a10022
+def test_solution_tokens_per_second():
+    llama = Config(32000, 4096, 32, 32, 11008, tied=False)
+    one = tokens_per_second(llama, 2.039e12, 1000)
+    assert 147 < one < 150, f"one text on an A100: about 148 tokens a second, yours says {one:.0f}"
+    many = tokens_per_second(llama, 2.039e12, 1000, texts=16)
+    assert 1400 < many < 1550, f"16 texts: about 1,500 tokens a second, yours says {many:.0f}"
+    smol = Config(49152, 576, 30, 9, 1536, n_kv_heads=3)
+    nothing_held = tokens_per_second(smol, 1e9, 0)
+    assert abs(nothing_held - 1e9 / (2 * 134_515_008)) < 1e-6, "a tied matrix is read whole"
+    assert tokens_per_second(smol, 1e9, 100, bytes_each=4) < tokens_per_second(smol, 1e9, 100)
