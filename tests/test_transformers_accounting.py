@@ -68,6 +68,24 @@ def test_flops_are_those_that_pytorch_counts():
         assert sum(parameter_counts(config).values()) == sum(p.numel() for p in model.parameters())
 
 
+# nbs/01_transformers/07_accounting.ipynb #c5a10024
+def test_training_costs_three_times_reading():
+    """forward and backward of a token of training cost three times flops_per_token
+
+    Oracle: torch.utils.flop_counter
+    Tolerance: exact
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from llm_course.transformers.attention import attention
+
+    config = Config(100, 64, 3, 4, 96, n_kv_heads=2)
+    model = Transformer(config, attend=attention)
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 20, dtype=torch.long)).sum().backward()
+    assert counter.get_total_flops() == 3 * 20 * sum(flops_per_token(config, 20).values())
+
+
 # nbs/01_transformers/07_accounting.ipynb #fc1b9508
 def test_a_window_bounds_the_work_of_its_layers():
     sizes = {"vocab_size": 100, "dim": 64, "n_layers": 4, "n_heads": 4, "hidden_dim": 96}
@@ -102,18 +120,20 @@ def test_what_is_no_config_and_no_number_is_refused():
 def test_counts_are_those_that_were_published():
     """parameter_counts gives the published totals of SmolLM2 135M, GPT-2 124M and Llama 2 7B
 
-    Oracle: the totals on the models' cards; transformers' default GPT-2 and Llama
+    Oracle: transformers, its GPT-2 124M and Llama 7B; the published total of SmolLM2
     Tolerance: exact
     """
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
     smol = Config(49152, 576, 30, 9, 1536, n_kv_heads=3)
-    gpt2 = Config(
-        50257, 768, 12, 12, 3072, context=1024,
-        architecture="gpt2", qkv_bias=True, out_bias=True, mlp_bias=True,
-    )  # fmt: skip
-    llama = Config(32000, 4096, 32, 32, 11008, tied=False)
     assert sum(parameter_counts(smol).values()) == 134_515_008
-    assert sum(parameter_counts(gpt2).values()) == 124_439_808
-    assert sum(parameter_counts(llama).values()) == 6_738_415_616
+    biases = {"qkv_bias": True, "out_bias": True, "mlp_bias": True}
+    gpt2 = Config(50257, 768, 12, 12, 3072, context=1024, architecture="gpt2", **biases)
+    llama = Config(32000, 4096, 32, 32, 11008, context=4096, tied=False)
+    with torch.device("meta"):
+        published = GPT2LMHeadModel(GPT2Config()), LlamaForCausalLM(LlamaConfig())
+    for config, model, total in zip((gpt2, llama), published, (124_439_808, 6_738_415_616)):
+        assert sum(parameter_counts(config).values()) == model.num_parameters() == total
 
 
 # nbs/01_transformers/07_accounting.ipynb #3f507d3e
