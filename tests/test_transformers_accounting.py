@@ -86,6 +86,18 @@ def test_training_costs_three_times_reading():
     assert counter.get_total_flops() == 3 * 20 * sum(flops_per_token(config, 20).values())
 
 
+# nbs/01_transformers/07_accounting.ipynb #c5a10025
+def test_each_part_costs_two_operations_a_weight():
+    config = Config(100, 64, 3, 4, 96, n_kv_heads=2, tied=False)
+    counts = parameter_counts(config)
+    flops = flops_per_token(config, 7)
+    assert flops["attention, matrices"] == 2 * counts["attention"]
+    assert flops["feed-forward"] == 2 * counts["feed-forward"]
+    assert flops["output"] == 2 * counts["output"] == 2 * counts["embedding"]
+    assert counts["norms"] == (2 * 3 + 1) * 64
+    assert flops["attention, scores and averages"] == 4 * 64 * 7 * 3
+
+
 # nbs/01_transformers/07_accounting.ipynb #fc1b9508
 def test_a_window_bounds_the_work_of_its_layers():
     sizes = {"vocab_size": 100, "dim": 64, "n_layers": 4, "n_heads": 4, "hidden_dim": 96}
