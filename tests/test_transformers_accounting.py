@@ -30,6 +30,19 @@ def texts_that_fit(config: Config, memory: int, tokens: int, bytes_each: int = 2
     return max(0, memory - weights) // per_text
 
 
+# nbs/01_transformers/07_accounting.ipynb #c5a10021
+def tokens_per_second(
+    config: Config, bandwidth: float, held: int, texts: int = 1, bytes_each: int = 2
+) -> float:
+    counts = parameter_counts(config)
+    weights = sum(counts.values())
+    if not config.tied:
+        weights -= counts["embedding"]  # a step looks up one row for each text
+    of_a_text = 2 * config.n_layers * config.n_kv_heads * config.head_dim * held
+    step = (weights + texts * of_a_text) * bytes_each / bandwidth  # seconds
+    return texts / step
+
+
 # nbs/01_transformers/07_accounting.ipynb #82cd0c9b
 def test_flops_are_those_that_pytorch_counts():
     """flops_per_token counts every matrix product of the model
@@ -53,6 +66,36 @@ def test_flops_are_those_that_pytorch_counts():
             model(ids)
         assert counter.get_total_flops() == tokens * sum(flops_per_token(config, tokens).values())
         assert sum(parameter_counts(config).values()) == sum(p.numel() for p in model.parameters())
+
+
+# nbs/01_transformers/07_accounting.ipynb #c5a10024
+def test_training_costs_three_times_reading():
+    """forward and backward of a token of training cost three times flops_per_token
+
+    Oracle: torch.utils.flop_counter
+    Tolerance: exact
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from llm_course.transformers.attention import attention
+
+    config = Config(100, 64, 3, 4, 96, n_kv_heads=2)
+    model = Transformer(config, attend=attention)
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 20, dtype=torch.long)).sum().backward()
+    assert counter.get_total_flops() == 3 * 20 * sum(flops_per_token(config, 20).values())
+
+
+# nbs/01_transformers/07_accounting.ipynb #c5a10025
+def test_each_part_costs_two_operations_a_weight():
+    config = Config(100, 64, 3, 4, 96, n_kv_heads=2, tied=False)
+    counts = parameter_counts(config)
+    flops = flops_per_token(config, 7)
+    assert flops["attention, matrices"] == 2 * counts["attention"]
+    assert flops["feed-forward"] == 2 * counts["feed-forward"]
+    assert flops["output"] == 2 * counts["output"] == 2 * counts["embedding"]
+    assert counts["norms"] == (2 * 3 + 1) * 64
+    assert flops["attention, scores and averages"] == 4 * 64 * 7 * 3
 
 
 # nbs/01_transformers/07_accounting.ipynb #fc1b9508
@@ -85,6 +128,26 @@ def test_what_is_no_config_and_no_number_is_refused():
             flops_per_token(config, seen)
 
 
+# nbs/01_transformers/07_accounting.ipynb #c5a10011
+def test_counts_are_those_that_were_published():
+    """parameter_counts gives the published totals of SmolLM2 135M, GPT-2 124M and Llama 2 7B
+
+    Oracle: transformers, its GPT-2 124M and Llama 7B; the published total of SmolLM2
+    Tolerance: exact
+    """
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+    smol = Config(49152, 576, 30, 9, 1536, n_kv_heads=3)
+    assert sum(parameter_counts(smol).values()) == 134_515_008
+    biases = {"qkv_bias": True, "out_bias": True, "mlp_bias": True}
+    gpt2 = Config(50257, 768, 12, 12, 3072, context=1024, architecture="gpt2", **biases)
+    llama = Config(32000, 4096, 32, 32, 11008, context=4096, tied=False)
+    with torch.device("meta"):
+        published = GPT2LMHeadModel(GPT2Config()), LlamaForCausalLM(LlamaConfig())
+    for config, model, total in zip((gpt2, llama), published, (124_439_808, 6_738_415_616)):
+        assert sum(parameter_counts(config).values()) == model.num_parameters() == total
+
+
 # nbs/01_transformers/07_accounting.ipynb #3f507d3e
 def test_solution_variants():
     from llm_course.transformers.blocks import MLP
@@ -108,3 +171,16 @@ def test_solution_texts_that_fit():
     windowed = Config(10, 32, 4, 4, 48, architecture="mistral", window=10, window_layers=(0, 1, 2))
     assert texts_that_fit(plain, 10**8, 100) < texts_that_fit(windowed, 10**8, 100)
     assert texts_that_fit(plain, 10**8, 10) == texts_that_fit(windowed, 10**8, 10)
+
+
+# nbs/01_transformers/07_accounting.ipynb #c5a10022
+def test_solution_tokens_per_second():
+    llama = Config(32000, 4096, 32, 32, 11008, tied=False)
+    one = tokens_per_second(llama, 2.039e12, 1000)
+    assert 147 < one < 150, f"one text on an A100: about 148 tokens a second, yours says {one:.0f}"
+    many = tokens_per_second(llama, 2.039e12, 1000, texts=16)
+    assert 1400 < many < 1550, f"16 texts: about 1,500 tokens a second, yours says {many:.0f}"
+    smol = Config(49152, 576, 30, 9, 1536, n_kv_heads=3)
+    nothing_held = tokens_per_second(smol, 1e9, 0)
+    assert abs(nothing_held - 1e9 / (2 * 134_515_008)) < 1e-6, "a tied matrix is read whole"
+    assert tokens_per_second(smol, 1e9, 100, bytes_each=4) < tokens_per_second(smol, 1e9, 100)

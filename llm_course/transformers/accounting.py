@@ -47,19 +47,23 @@ def flops_per_token(
     check_config(config)
     tokens = whole_number("seen", seen, at_least=1)
     assert config.head_dim is not None and config.n_kv_heads is not None
+    query_size = config.n_heads * config.head_dim
+    key_size = config.n_kv_heads * config.head_dim
+    attention_weights = config.dim * (query_size + key_size + key_size + query_size)  # q k v out
+    matrices = 2 if config.architecture == "gpt2" else 3  # of a feed-forward layer
+    ffn_weights = config.dim * config.hidden_dim * matrices
     per_weight = 2  # a multiplication and an addition
-    n_layers, dim = config.n_layers, config.dim
-    looked_at = n_layers * tokens
-    if config.window is not None and config.window_layers is not None:
-        windows = len(config.window_layers)
-        looked_at = (n_layers - windows) * tokens + windows * min(tokens, config.window)
-    heads_in_and_out = 2 * (config.n_heads + config.n_kv_heads)  # q, k, v and the output matrix
-    matrices = 2 if config.architecture == "gpt2" else 3  # of a feed-forward network
+    per_pair = 2 * per_weight * query_size  # a score and its part of the average, in all heads
     return {
-        "attention, matrices": per_weight * n_layers * dim * heads_in_and_out * config.head_dim,
-        "attention, scores and averages": (
-            2 * per_weight * config.n_heads * config.head_dim * looked_at
-        ),
-        "feed-forward": per_weight * n_layers * dim * config.hidden_dim * matrices,
-        "output": per_weight * dim * config.vocab_size,
+        "attention, matrices": per_weight * attention_weights * config.n_layers,
+        "attention, scores and averages": per_pair * _looked_at(config, tokens),
+        "feed-forward": per_weight * ffn_weights * config.n_layers,
+        "output": per_weight * config.dim * config.vocab_size,
     }
+
+
+def _looked_at(config: Config, tokens: int) -> int:
+    "How many tokens a token looks at, summed over the layers."
+    n_windows = len(config.window_layers or ())
+    in_window = min(tokens, config.window) if config.window is not None else tokens
+    return (config.n_layers - n_windows) * tokens + n_windows * in_window
