@@ -210,7 +210,7 @@ def _block(
     )
     return Block(attn, _feed_forward(config, linear), norm(config.dim), norm(config.dim))
 
-# %% ../../nbs/01_transformers/05_model.ipynb #4c0b7d95
+
 def _norm(config: Config) -> Callable[[int], nn.Module]:
     "Makes the model's norms, from a number of channels."
     kind = LayerNorm if config.architecture == "gpt2" else RMSNorm
