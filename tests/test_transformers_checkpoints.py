@@ -876,6 +876,7 @@ def test_damaged_folders_are_named():
         broken("config.json has no 'hidden_size'", config=small)
         broken("the weights are quantized", config=config | {"quantization_config": {"bits": 4}})
         broken("heads don't divide", config=config | {"num_attention_heads": 5, "head_dim": None})
+        broken("vocab_size is a whole number, got 'many' (str)", config=config | {"vocab_size": "many"})
         (d / "config.json").write_text(json.dumps(config))
         for keep in (4, 500, len(weights) - 1):
             path.write_bytes(weights[:keep])

@@ -105,6 +105,28 @@ def next_token_loss(scores: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
     return surprise[places < lengths[:, None]].mean()
 
 
+# nbs/01_transformers/05_model.ipynb #c8062fe4
+def outputs_of_layers(model, ids: Tensor) -> list[Tensor]:
+    found = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, args, output: found.append(output))
+        for layer in model.layers
+    ]
+    with torch.inference_mode():
+        model(ids)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def first_apart(model, reference, ids: Tensor, tolerance: float = 1e-5) -> int | None:
+    pairs = zip(outputs_of_layers(model, ids), outputs_of_layers(reference, ids))
+    for number, (ours, theirs) in enumerate(pairs):
+        if (ours - theirs).norm() > tolerance * theirs.norm():
+            return number
+    return None
+
+
 # nbs/01_transformers/05_model.ipynb #fe717643
 def reach(config: Config) -> int | None:
     if len(config.window_layers) < config.n_layers:
@@ -126,6 +148,42 @@ def test_every_family_computes_what_transformers_computes():
             with torch.inference_mode():
                 error = relative_error(ours(ids), theirs(ids).logits)
             assert error < 2e-6, (name, seed, error)
+
+
+# nbs/01_transformers/05_model.ipynb #2bd45d2d
+def test_every_family_compiles_whole_and_exports():
+    """a forward pass of each family is one graph, and computes what plain PyTorch computes
+
+    Oracle: the same model, not compiled
+    Tolerance: torch.testing.assert_close's
+    """
+    import dataclasses
+    import subprocess
+    import sys
+
+    # In a process of its own: the tests' type checker wraps functions, and can't be compiled.
+    configs = []
+    for name in FAMILIES:
+        config = family_config(name)
+        smaller = {"n_layers": 2, "nope_layers": (1,) if config.nope_layers else ()}
+        configs.append(dataclasses.replace(config, **smaller, window_layers=None))
+    script = f"""
+import torch
+from llm_course.transformers.model import Config, Transformer
+
+gen = torch.Generator().manual_seed(0)
+ids = torch.randint(0, 97, (2, 9), generator=gen)
+for config in {configs}:
+    model = Transformer(config, generator=gen).eval()
+    expected = model(ids)
+    assert expected.std() > 0.01
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(ids), expected)
+    exported = torch.export.export(model, (ids,)).module()
+    torch.testing.assert_close(exported(ids), expected)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # nbs/01_transformers/05_model.ipynb #9a95cd7f
@@ -288,24 +346,6 @@ def test_configs_fill_in_what_follows_and_show_how_they_are_made():
     assert Config(97, 32, 4, 4, 48, window=3, window_layers=()).window is None
 
 
-# nbs/01_transformers/05_model.ipynb #d157267e
-def test_a_fresh_model_is_as_surprised_as_a_guess():
-    import math
-    import torch.nn.functional as F
-
-    gen = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, 1000, (4, 33), generator=gen)
-    for config in (
-        Config(1000, 64, 4, 4, 128, n_kv_heads=2),
-        Config(1000, 64, 4, 4, 128, architecture="gpt2", tied=False, qkv_bias=True),
-    ):
-        model = Transformer(config, generator=gen)
-        scores = model(ids[:, :-1])
-        loss = F.cross_entropy(scores.flatten(0, 1), ids[:, 1:].flatten())
-        assert abs(loss - math.log(1000)) < 0.1
-        assert scores.std() > 0.05  # a guess, but not zeros
-
-
 # nbs/01_transformers/05_model.ipynb #75195024
 def test_with_divided_first_weights_depth_does_not_grow_the_stream():
     def growth(depth, undo=False):
@@ -327,6 +367,24 @@ def test_with_divided_first_weights_depth_does_not_grow_the_stream():
     assert growth(4) > 0.1  # the layers do write
 
 
+# nbs/01_transformers/05_model.ipynb #d157267e
+def test_a_fresh_model_is_as_surprised_as_a_guess():
+    import math
+    import torch.nn.functional as F
+
+    gen = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 1000, (4, 33), generator=gen)
+    for config in (
+        Config(1000, 64, 4, 4, 128, n_kv_heads=2),
+        Config(1000, 64, 4, 4, 128, architecture="gpt2", tied=False, qkv_bias=True),
+    ):
+        model = Transformer(config, generator=gen)
+        scores = model(ids[:, :-1])
+        loss = F.cross_entropy(scores.flatten(0, 1), ids[:, 1:].flatten())
+        assert abs(loss - math.log(1000)) < 0.1
+        assert scores.std() > 0.05  # a guess, but not zeros
+
+
 # nbs/01_transformers/05_model.ipynb #c02fbfc9
 def test_first_weights_follow_the_generator():
     def first(seed):
@@ -338,42 +396,6 @@ def test_first_weights_follow_the_generator():
     a, b = first(1), first(1)
     assert torch.equal(a, b)
     assert not torch.equal(a, first(2))
-
-
-# nbs/01_transformers/05_model.ipynb #2bd45d2d
-def test_every_family_compiles_whole_and_exports():
-    """a forward pass of each family is one graph, and computes what plain PyTorch computes
-
-    Oracle: the same model, not compiled
-    Tolerance: torch.testing.assert_close's
-    """
-    import dataclasses
-    import subprocess
-    import sys
-
-    # In a process of its own: the tests' type checker wraps functions, and can't be compiled.
-    configs = []
-    for name in FAMILIES:
-        config = family_config(name)
-        smaller = {"n_layers": 2, "nope_layers": (1,) if config.nope_layers else ()}
-        configs.append(dataclasses.replace(config, **smaller, window_layers=None))
-    script = f"""
-import torch
-from llm_course.transformers.model import Config, Transformer
-
-gen = torch.Generator().manual_seed(0)
-ids = torch.randint(0, 97, (2, 9), generator=gen)
-for config in {configs}:
-    model = Transformer(config, generator=gen).eval()
-    expected = model(ids)
-    assert expected.std() > 0.01
-    compiled = torch.compile(model, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(ids), expected)
-    exported = torch.export.export(model, (ids,)).module()
-    torch.testing.assert_close(exported(ids), expected)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 # nbs/01_transformers/05_model.ipynb #059b76b7
@@ -437,12 +459,8 @@ def test_wrong_configs_say_what_would_fit():
     from fastcore.test import expect_fail
 
     wrong = [
-        ("dim must be a whole number of at least 1, got 0", {"dim": 0}),
-        ("n_layers must be a whole number of at least 1, got True", {"n_layers": True}),
-        ("hidden_dim must be a whole number of at least 1, got 48.0", {"hidden_dim": 48.0}),
-        ("vocab_size must be a whole number of at least 1, got '97'", {"vocab_size": "97"}),
-        ("context must be a whole number of at least 1, got None", {"context": None}),
-        ("window must be a whole number of at least 1, got 0", {"window": 0}),
+        ("dim must be at least 1, got 0", {"dim": 0}),
+        ("window must be at least 1, got 0", {"window": 0}),
         ("5 heads don't divide 32 channels; choose a divisor or give head_dim", {"n_heads": 5}),
         ("3 key heads don't divide 4 query heads", {"n_kv_heads": 3}),
         ("channels turn in pairs", {"head_dim": 7}),
@@ -455,12 +473,22 @@ def test_wrong_configs_say_what_would_fit():
         ("the base must be a number above 1", {"rope_base": 0}),
         ("unknown RoPE scaling 'magic'", {"rope_scaling": {"rope_type": "magic", "factor": 2.0}}),
         ("nope_layers: there is no layer 4; layers count from 0 to 3", {"nope_layers": (1, 4)}),
-        ("a layer in nope_layers must be a whole number of at least 0, got -1", {"nope_layers": (-1,)}),
+        ("a layer in nope_layers must be at least 0, got -1", {"nope_layers": (-1,)}),
         ("nope_layers are numbers of layers, as in (0, 2); got 3", {"nope_layers": 3}),
         ("window_layers: there is no layer 9", {"window": 3, "window_layers": (9,)}),
         ("unknown activation 'silo'", {"architecture": "gpt2", "activation": "silo"}),
         ("gpt2 models have learned positions", {"architecture": "gpt2", "nope_layers": (0,)}),
     ]
+    no_sizes = [
+        ("n_layers is a whole number, got 'True' (bool)", {"n_layers": True}),
+        ("hidden_dim is a whole number, got '48.0' (float)", {"hidden_dim": 48.0}),
+        ("vocab_size is a whole number, got '97' (str)", {"vocab_size": "97"}),
+        ("context is a whole number, got 'None' (NoneType)", {"context": None}),
+        ("a layer in nope_layers is a whole number, got '1.0' (float)", {"nope_layers": (1.0,)}),
+    ]
+    for message, change in no_sizes:
+        with expect_fail(TypeError, message):
+            Config(**SIZES | change)
     for message, change in wrong:
         with expect_fail(ValueError, message):
             Config(**SIZES | change)
@@ -486,6 +514,30 @@ def test_solution_next_token_loss():
     scores[0, 4, 0] = 1e4  # says something after the last token: there is no answer to compare
     sure = next_token_loss(scores, ids, lengths).item()
     assert abs(sure) < 1e-4, f"a model that is sure and right has a loss of 0, yours {sure:.4f}"
+
+
+# nbs/01_transformers/05_model.ipynb #5e91a7f0
+def test_solution_first_apart():
+    import copy
+
+    gen = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 50, (2, 12), generator=gen)
+    reference = Transformer(Config(50, 32, 6, 4, 48), generator=gen)
+    assert first_apart(copy.deepcopy(reference), reference, ids) is None, "a copy is nowhere off"
+    for number in (0, 3, 5):
+        broken = copy.deepcopy(reference)
+        broken.layers[number].norm2.eps = 1.0
+        found = first_apart(broken, reference, ids)
+        assert found == number, f"layer {number} has a wrong eps, you say {found}"
+    found = first_apart(broken, reference, ids, tolerance=1e9)
+    assert found is None, f"nothing is off by a billion times its size, you say layer {found}"
+    exchanged = copy.deepcopy(reference)
+    layers = exchanged.layers
+    layers[2], layers[4] = layers[4], layers[2]
+    found = first_apart(exchanged, reference, ids)
+    assert found == 2, f"layers 2 and 4 are exchanged, you say {found}"
+    hooks = [len(layer._forward_hooks) for layer in reference.layers]
+    assert hooks == [0] * 6, f"hooks still sit on the reference's layers: {hooks}"
 
 
 # nbs/01_transformers/05_model.ipynb #39279a01

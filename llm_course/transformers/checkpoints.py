@@ -434,7 +434,7 @@ def _load_folder(folder: Path, dtype: torch.dtype, device: torch.device) -> Lang
         raise ValueError(f"{folder} has no config.json; is it a folder in Hugging Face's layout?")
     try:
         config = config_from_hf(_read_json(path))
-    except ValueError as e:
+    except (TypeError, ValueError) as e:
         raise ValueError(f"{folder}: {e}") from None
     tensors = _hub_tensors(_read_safetensors(folder), config.architecture)
     table = _GPT2 if config.architecture == "gpt2" else _LLAMA
