@@ -97,6 +97,15 @@ def shades(kind: Kind) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list(kind, steps)
 
 
+def clear_shades(kind: Kind) -> LinearSegmentedColormap:
+    """A colour map for large heatmaps of one kind: transparent at 0, its colour at 1.
+
+    Zero is the page itself, light or dark, so that only amounts stand out on either.
+    """
+    colour = to_rgb(COLOURS[kind])
+    return LinearSegmentedColormap.from_list(f"clear {kind}", [(*colour, 0.0), (*colour, 1.0)])
+
+
 def box(
     x: float,
     y: float,

@@ -129,3 +129,15 @@ def test_shades_run_from_pale_over_the_colour_to_dark():
     levels = [d._luminance(d.shades("weight")(x)[:3]) for x in np.linspace(0, 1, 11)]
     assert levels == sorted(levels, reverse=True)
     assert levels[0] > 0.8 and levels[-1] < 0.1
+
+
+def test_clear_shades_begin_as_the_page_and_stand_out_more_with_each_amount():
+    assert d.clear_shades("weight")(0.0)[3] == 0
+    for page in ((1.0, 1.0, 1.0), d.to_rgb(DARK)):
+        seen = []
+        for amount in np.linspace(0, 1, 11):
+            *colour, alpha = d.clear_shades("weight")(amount)
+            mixed = alpha * np.array(colour) + (1 - alpha) * np.array(page)
+            seen.append(contrast(mixed, page))
+        assert seen == sorted(seen)
+        assert seen[0] == 1 and seen[-1] > 2.9
