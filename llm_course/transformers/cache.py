@@ -371,6 +371,8 @@ class KVCache(_Store):
     No gradient flows through them.
     """
 
+    lengths: list[int]  # tokens held, for each row of the batch
+
     def __init__(
         self,
         batch: int = 1,  # rows: texts that grow side by side
