@@ -129,7 +129,11 @@ def _check_options(
 
 
 def _allowed(
-    shape: tuple[int, int], mask: Tensor | None, causal: bool, window: int | None, device
+    shape: tuple[int, int],
+    mask: Tensor | None,
+    causal: bool,
+    window: int | None,
+    device: torch.device,
 ) -> Tensor | None:
     "True where a query may look; None where all see all."
     if not causal:
