@@ -490,11 +490,11 @@ def test_wrong_configs_say_what_would_fit():
         ("gpt2 models have learned positions", {"architecture": "gpt2", "nope_layers": (0,)}),
     ]
     no_sizes = [
-        ("n_layers is a whole number, got 'True' (bool)", {"n_layers": True}),
-        ("hidden_dim is a whole number, got '48.0' (float)", {"hidden_dim": 48.0}),
+        ("n_layers is a whole number, got True (bool)", {"n_layers": True}),
+        ("hidden_dim is a whole number, got 48.0 (float)", {"hidden_dim": 48.0}),
         ("vocab_size is a whole number, got '97' (str)", {"vocab_size": "97"}),
-        ("context is a whole number, got 'None' (NoneType)", {"context": None}),
-        ("a layer in nope_layers is a whole number, got '1.0' (float)", {"nope_layers": (1.0,)}),
+        ("context is a whole number, got None (NoneType)", {"context": None}),
+        ("a layer in nope_layers is a whole number, got 1.0 (float)", {"nope_layers": (1.0,)}),
     ]
     for message, change in no_sizes:
         with expect_fail(TypeError, message):
