@@ -54,8 +54,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                         'llm_course/transformers/attention.py'),
                                                    'llm_course.transformers.attention.MultiHeadAttention.forward': ( '01_transformers/attention.html#multiheadattention.forward',
                                                                                                                      'llm_course/transformers/attention.py'),
-                                                   'llm_course.transformers.attention._allowed': ( '01_transformers/attention.html#_allowed',
-                                                                                                   'llm_course/transformers/attention.py'),
                                                    'llm_course.transformers.attention._check_counts': ( '01_transformers/attention.html#_check_counts',
                                                                                                         'llm_course/transformers/attention.py'),
                                                    'llm_course.transformers.attention._check_input': ( '01_transformers/attention.html#_check_input',

@@ -138,25 +138,6 @@ def test_sharing_a_key_head_equals_copying_it():
     torch.testing.assert_close(shared, copied)
 
 
-# nbs/01_transformers/02_attention.ipynb #9900d061
-def test_module_equals_pytorchs_multihead_attention():
-    """MultiHeadAttention computes what PyTorch's module computes
-
-    Oracle: torch.nn.MultiheadAttention in float64
-    Tolerance: 1e-6, relative
-    """
-    gen = torch.Generator().manual_seed(0)
-    ours = MultiHeadAttention(48, 6, bias=True)
-    with torch.no_grad():
-        for p in ours.parameters():
-            p.copy_(torch.randn(p.shape, generator=gen) * 0.2)
-    theirs = pytorchs_module(ours)
-    inputs = torch.randn(2, 10, 48, generator=gen)
-    double = inputs.double()
-    exact, _ = theirs(double, double, double, attn_mask=~causal_mask(10))
-    assert error(ours(inputs), exact) < 1e-6
-
-
 # nbs/01_transformers/02_attention.ipynb #d1417ac6
 def test_the_future_changes_nothing():
     """What comes later changes no earlier output, not by a bit"""
@@ -170,11 +151,12 @@ def test_the_future_changes_nothing():
 
 
 # nbs/01_transformers/02_attention.ipynb #3cf37784
-def test_attention_equals_pytorch_in_double_precision():
-    """Attention, with any mask, window, scale and grouping, is what PyTorch computes
+def test_attention_and_its_gradients_equal_pytorchs_in_double_precision():
+    """Attention, with a mask, a window, a scale and groups, is what PyTorch computes, and so are
+    its gradients
 
     Oracle: torch.nn.functional.scaled_dot_product_attention in float64
-    Tolerance: 1e-6, relative
+    Tolerance: 1e-6, relative; gradients 5e-6
     """
     from itertools import product
 
@@ -194,16 +176,6 @@ def test_attention_equals_pytorch_in_double_precision():
         ours = attention(qs, ks, vs, mask=mask, causal=causal, window=window, scale=scale)
         assert error(ours, exact) < 1e-6
 
-
-# nbs/01_transformers/02_attention.ipynb #9a5d155c
-def test_gradients_equal_pytorchs():
-    """The gradients of attention are PyTorch's
-
-    Oracle: autograd through scaled_dot_product_attention in float64
-    Tolerance: 5e-6, relative
-    """
-    from torch.nn.functional import scaled_dot_product_attention as sdpa
-
     ours, theirs = (random_qkv(dtype=t) for t in (torch.float32, torch.float64))
     for y in (*ours, *theirs):
         y.requires_grad_()
@@ -211,6 +183,25 @@ def test_gradients_equal_pytorchs():
     sdpa(*theirs, attn_mask=causal_mask(7, 11, window=4), enable_gqa=True).pow(2).sum().backward()
     for mine, exact in zip(ours, theirs):
         assert error(mine.grad, exact.grad) < 5e-6
+
+
+# nbs/01_transformers/02_attention.ipynb #9900d061
+def test_module_equals_pytorchs_multihead_attention():
+    """MultiHeadAttention computes what PyTorch's module computes
+
+    Oracle: torch.nn.MultiheadAttention in float64
+    Tolerance: 1e-6, relative
+    """
+    gen = torch.Generator().manual_seed(0)
+    ours = MultiHeadAttention(48, 6, bias=True)
+    with torch.no_grad():
+        for p in ours.parameters():
+            p.copy_(torch.randn(p.shape, generator=gen) * 0.2)
+    theirs = pytorchs_module(ours)
+    inputs = torch.randn(2, 10, 48, generator=gen)
+    double = inputs.double()
+    exact, _ = theirs(double, double, double, attn_mask=~causal_mask(10))
+    assert error(ours(inputs), exact) < 1e-6
 
 
 # nbs/01_transformers/02_attention.ipynb #db97e82c

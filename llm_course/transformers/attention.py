@@ -44,7 +44,7 @@ def causal_mask(
 ) -> Bool[Tensor, "q k"]:  # True where the query may look at the key
     """The causal mask, aligned bottom-right: the last query sees the last key.
 
-    Raises `ValueError` for a window below 1, and for fewer than no tokens.
+    Raises `ValueError` for a window below 1, and for counts below 0.
     """
     n_keys = t_q if t_k is None else t_k
     check_window(window)
@@ -127,20 +127,6 @@ def _check_options(
     if mask is not None:
         check_mask(mask, (*q.shape[:3], k.shape[2]))
 
-
-def _allowed(
-    shape: tuple[int, int],
-    mask: Tensor | None,
-    causal: bool,
-    window: int | None,
-    device: torch.device,
-) -> Tensor | None:
-    "True where a query may look; None where all see all."
-    if not causal:
-        return mask
-    past = causal_mask(*shape, window=window, device=device)
-    return past if mask is None else past & mask
-
 # %% ../../nbs/01_transformers/02_attention.ipynb #df50196a
 def attention_weights(
     q: Float[Tensor, "b h q d"],
@@ -155,10 +141,15 @@ def attention_weights(
     _check_options(q, k, mask, causal, window)
     b, h, t_q, d = q.shape
     hk, t_k = k.shape[1:3]
-    grouped = q.float().reshape(b, hk, -1, d)  # queries that share a key head, below each other
-    scores = (grouped @ k.float().mT).view(b, h, t_q, t_k)
+    together = h // hk * t_q  # queries that share a key head, one below the other
+    grouped = q.float().reshape(b, hk, together, d)
+    scores = grouped @ k.float().mT  # b hk together k
+    scores = scores.view(b, h, t_q, t_k)  # apart again
     scores = scores * (d**-0.5 if scale is None else scale)
-    allowed = _allowed((t_q, t_k), mask, causal, window, q.device)
+    allowed = mask
+    if causal:
+        past = causal_mask(t_q, t_k, window=window, device=q.device)
+        allowed = past if mask is None else past & mask  # where both say so
     if allowed is None:
         return scores.softmax(-1)
     lowest = torch.finfo(scores.dtype).min  # not -inf: a row of nothing else would give nan
@@ -183,8 +174,10 @@ def attention(
     check_qkv(q, k, v)
     weights = attention_weights(q, k, mask=mask, causal=causal, window=window, scale=scale)
     b, h, t_q, t_k = weights.shape
-    grouped = weights.view(b, v.shape[1], -1, t_k)  # rows that share a value head
-    return (grouped @ v.float()).view(b, h, t_q, -1).to(v.dtype)
+    hk, e = v.shape[1], v.shape[3]
+    grouped = weights.view(b, hk, h // hk * t_q, t_k)  # rows that share a value head
+    out = grouped @ v.float()  # in float32
+    return out.view(b, h, t_q, e).to(v.dtype)
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #86e7b9de
 @runtime_checkable
