@@ -220,7 +220,7 @@ def test_whatever_padding_holds_every_text_is_as_alone():
     """nan or infinity in a padding token's keys and values changes no text of the batch
 
     Oracle: each text alone, in a cache of its own
-    Tolerance: 1e-6 in float32, one rounding in bfloat16
+    Tolerance: 1e-6 in float32, 1e-2 in bfloat16, relative
     """
     from itertools import product
     from llm_course.transformers.flash import flash_attention
