@@ -210,8 +210,8 @@ def grid(
                 this = "masked"
             fill, _, ink = _look(this)
             if not is_shape and this in COLOURS:
-                fill = _mix(COLOURS[this], "white", 0.9 * (1 - (amount - low) / (high - low)))
-                ink = "white" if _luminance(fill) < 0.178 else INK
+                fill = _shade(COLOURS[this], (amount - low) / (high - low))
+                ink = _ink_on(fill)
             _cell(place, this, fill)
             text = texts[row][column] if texts else ""
             if show and not texts and this != "masked":
@@ -415,6 +415,20 @@ def _mix(colour: str, other: str, share: float) -> tuple[float, float, float]:
     share = min(max(share, 0.0), 1.0)
     mixed = (1 - share) * np.array(to_rgb(colour)) + share * np.array(to_rgb(other))
     return tuple(mixed.tolist())
+
+
+def _shade(colour: str, share: float) -> tuple[float, float, float]:
+    "Nearly white, over `colour`, to a darker one; quick through the mid-tones, where no ink reads."
+    white = float(np.interp(share, (0, 0.4, 0.5), (0.93, 0.4, 0)))
+    black = float(np.interp(share, (0.5, 1), (0, 0.4)))
+    return _mix(colour, "white", white) if white else _mix(colour, "black", black)
+
+
+def _ink_on(fill) -> str:
+    "Black or white, whichever stands out more; white also where the two are nearly equal."
+    lightness = _luminance(fill) + 0.05
+    with_white, with_black = 1.05 / lightness, lightness / (_luminance(INK) + 0.05)
+    return "white" if with_white > 0.9 * with_black else INK
 
 
 def _luminance(colour) -> float:

@@ -9,6 +9,7 @@ Imported by nbdev's tools only: nothing in the library needs it.
     #| solution          its answer: executed, tested, folded
     #| claim: TEXT       with `test`: what it proves, for the site (see proved.py)
     #| draw              code that only draws: folded, the figure stays in view
+    #| fold: TEXT        code that the page's thread doesn't need: folded, under TEXT
     #| hide              plumbing: off the site's page, folded in JupyterLab
 """
 
@@ -126,6 +127,10 @@ class NotebookTests:
         if "draw" in d and others:
             message = f"`#| draw` folds code and shows its figure: it can't be {others[0]} too"
             raise CellError(self.notebook, cell, message)
+        if "fold" in d and not d["fold"].strip():
+            raise CellError(
+                self.notebook, cell, "`#| fold:` needs the text that stands for the cell"
+            )
         claim = self.claims.get(cell.id)
         texts = {word: getattr(claim, word) for word in WORDS} if claim else {}
         if wrong := problem(d, texts):

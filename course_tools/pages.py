@@ -126,7 +126,9 @@ class DocProc(Processor):
         "Code of a kind; imports alone are folded."
         if cell.source is None:  # hidden
             return
-        if only_imports(cell.source):
+        if "fold" in cell.directives_:
+            self._fold(cell, kind, self.folds[cell.id])
+        elif only_imports(cell.source):
             self._fold(cell, kind, "Imports")
         else:
             self._mark(cell, kind)
@@ -143,6 +145,7 @@ class DocProc(Processor):
         self.later = {id(cell) for cell in later_tests(self.nb.cells)}
         sources = {cell.id: cell.source for cell in read_nb(self.nb.path_).cells}
         self.alts = {name: texts_of(source).get("alt", "") for name, source in sources.items()}
+        self.folds = {name: texts_of(source).get("fold", "") for name, source in sources.items()}
 
     def _test_(self, cell, name):
         marks = [
@@ -155,6 +158,16 @@ class DocProc(Processor):
             cell.metadata["course"]["later"] = id(cell) in self.later
         else:
             self._mark(cell, "test", label)
+
+    def _fold_(self, cell, *_):
+        "Plain code keeps its output in view; of the library and of set-up all is folded."
+        if cell.source is None or {"export", "given"} & cell.directives_.keys():
+            return
+        self._mark(cell, "fold")
+        cell.metadata["tags"].append("hide-input")
+        label = self.folds[cell.id]
+        prompts = {"code_prompt_show": label, "code_prompt_hide": label}
+        cell.metadata.setdefault("mystnb", {}).update(prompts)
 
     def _draw_(self, cell):
         self._mark(cell, "draw")

@@ -3,7 +3,7 @@
 import re
 
 LINE = re.compile(r"#\|\s*([^\s:]+)\s*:?\s?(.*)")
-FOLDED = {"hide", "draw", "solution"}  # words of cells whose source JupyterLab folds
+FOLDED = {"hide", "fold", "draw", "solution"}  # words of cells whose source JupyterLab folds
 
 
 def texts_of(source: str) -> dict[str, str]:

@@ -56,10 +56,10 @@ def test_flops_are_those_that_pytorch_counts():
 
     tokens = 20
     ids = torch.zeros(1, tokens, dtype=torch.long)
-    for config in (
-        Config(100, 64, 3, 4, 96, n_kv_heads=2, tied=False),
-        Config(100, 64, 2, 4, 128, head_dim=8, architecture="gpt2", qkv_bias=True, mlp_bias=True),
-    ):
+    sizes = {"vocab_size": 100, "dim": 64, "n_layers": 3, "n_heads": 4, "hidden_dim": 96}
+    small_llama = Config(**sizes, n_kv_heads=2, tied=False)
+    small_gpt2 = Config(**sizes, head_dim=8, architecture="gpt2", qkv_bias=True, mlp_bias=True)
+    for config in (small_llama, small_gpt2):
         # The plain attention computes, and so counts, the scores of all pairs of tokens.
         model = Transformer(config, attend=attention)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -137,15 +137,21 @@ def test_counts_are_those_that_were_published():
     """
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-    smol = Config(49152, 576, 30, 9, 1536, n_kv_heads=3)
+    smol = Config(vocab_size=49152, dim=576, n_layers=30, n_heads=9, hidden_dim=1536, n_kv_heads=3)
     assert sum(parameter_counts(smol).values()) == 134_515_008
+
+    sizes = {"vocab_size": 50257, "dim": 768, "n_layers": 12, "n_heads": 12, "hidden_dim": 3072}
     biases = {"qkv_bias": True, "out_bias": True, "mlp_bias": True}
-    gpt2 = Config(50257, 768, 12, 12, 3072, context=1024, architecture="gpt2", **biases)
-    llama = Config(32000, 4096, 32, 32, 11008, context=4096, tied=False)
+    gpt2 = Config(**sizes, context=1024, architecture="gpt2", **biases)
     with torch.device("meta"):
-        published = GPT2LMHeadModel(GPT2Config()), LlamaForCausalLM(LlamaConfig())
-    for config, model, total in zip((gpt2, llama), published, (124_439_808, 6_738_415_616)):
-        assert sum(parameter_counts(config).values()) == model.num_parameters() == total
+        theirs = GPT2LMHeadModel(GPT2Config())
+    assert sum(parameter_counts(gpt2).values()) == theirs.num_parameters() == 124_439_808
+
+    sizes = {"vocab_size": 32000, "dim": 4096, "n_layers": 32, "n_heads": 32, "hidden_dim": 11008}
+    llama = Config(**sizes, context=4096, tied=False)
+    with torch.device("meta"):
+        theirs = LlamaForCausalLM(LlamaConfig())
+    assert sum(parameter_counts(llama).values()) == theirs.num_parameters() == 6_738_415_616
 
 
 # nbs/01_transformers/07_accounting.ipynb #3f507d3e

@@ -19,6 +19,17 @@ def error(out, ref):
     return ((out.double() - ref.double()).norm() / ref.double().norm()).item()
 
 
+# nbs/01_transformers/02_attention.ipynb #c0a10016
+def pytorchs_module(layer):
+    "PyTorch's module with the numbers of ours, in float64."
+    bias = layer.qkv_proj.bias is not None
+    theirs = nn.MultiheadAttention(layer.dim, layer.n_heads, bias=bias, batch_first=True).double()
+    pairs = {"in_proj_": layer.qkv_proj, "out_proj.": layer.o_proj}  # stacked in the same order
+    state = {a + name: p for a, part in pairs.items() for name, p in part.state_dict().items()}
+    theirs.load_state_dict(state)
+    return theirs
+
+
 # nbs/01_transformers/02_attention.ipynb #f916c4b3
 class TinyCache:
     "The least that a cache must do."
@@ -63,75 +74,6 @@ def test_a_softmax_of_zeros_is_the_average():
     values = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     average = torch.zeros(5, 5).softmax(-1) @ values
     torch.testing.assert_close(average, values.mean(0).expand(5, 3))
-
-
-# nbs/01_transformers/02_attention.ipynb #3cf37784
-def test_attention_equals_pytorch_in_double_precision():
-    """Attention, with any mask, window, scale and grouping, is what PyTorch computes
-
-    Oracle: torch.nn.functional.scaled_dot_product_attention in float64
-    Tolerance: 1e-6, relative
-    """
-    from itertools import product
-
-    from torch.nn.functional import scaled_dot_product_attention as sdpa
-
-    some = torch.rand(2, 6, 7, 11, generator=torch.Generator().manual_seed(1)) > 0.3
-    some[..., range(7), range(4, 11)] = True  # each query sees its own key
-    all_seen = torch.ones(7, 11, dtype=torch.bool)
-    limits = ((False, None), (True, None), (True, 4))  # causal, window
-    for hk, (causal, window), scale, mask in product((1, 2, 3, 6), limits, (None, 0.3), (None, some)):
-        qs, ks, vs = random_qkv(hk=hk)
-        past = all_seen.tril(4) if causal else all_seen  # four keys more than queries
-        if window is not None:
-            past = past.triu(4 - window + 1)
-        options = {"attn_mask": past if mask is None else past & mask, "scale": scale}
-        exact = sdpa(qs.double(), ks.double(), vs.double(), enable_gqa=True, **options)
-        ours = attention(qs, ks, vs, mask=mask, causal=causal, window=window, scale=scale)
-        assert error(ours, exact) < 1e-6
-
-
-# nbs/01_transformers/02_attention.ipynb #9a5d155c
-def test_gradients_equal_pytorchs():
-    """The gradients of attention are PyTorch's
-
-    Oracle: autograd through scaled_dot_product_attention in float64
-    Tolerance: 5e-6, relative
-    """
-    from torch.nn.functional import scaled_dot_product_attention as sdpa
-
-    ours, theirs = (random_qkv(dtype=t) for t in (torch.float32, torch.float64))
-    for y in (*ours, *theirs):
-        y.requires_grad_()
-    attention(*ours, causal=True, window=4).pow(2).sum().backward()
-    sdpa(*theirs, attn_mask=causal_mask(7, 11, window=4), enable_gqa=True).pow(2).sum().backward()
-    for mine, exact in zip(ours, theirs):
-        assert error(mine.grad, exact.grad) < 5e-6
-
-
-# nbs/01_transformers/02_attention.ipynb #d1417ac6
-def test_the_future_changes_nothing():
-    """What comes later changes no earlier output, not by a bit"""
-    qs, ks, vs = random_qkv(t_q=9, t_k=9, h=4, hk=2)
-    before = attention(qs, ks, vs, causal=True)
-    ks[:, :, 5:] = 100.0
-    vs[:, :, 5:] = 7.0
-    after = attention(qs, ks, vs, causal=True)
-    assert torch.equal(before[:, :, :5], after[:, :, :5])
-    assert not torch.allclose(before[:, :, 5:], after[:, :, 5:])
-
-
-# nbs/01_transformers/02_attention.ipynb #db97e82c
-def test_bfloat16_costs_one_rounding_of_the_result():
-    """Attention of bfloat16 numbers is attention in float32, rounded once
-
-    Oracle: the same function in float32
-    Tolerance: none: the same bits
-    """
-    qs, ks, vs = random_qkv(t_q=16, t_k=1000, h=2, hk=1, d=64, dtype=torch.bfloat16)
-    out = attention(qs, ks, vs)
-    assert out.dtype == torch.bfloat16
-    assert torch.equal(out, attention(qs.float(), ks.float(), vs.float()).bfloat16())
 
 
 # nbs/01_transformers/02_attention.ipynb #867c6c10
@@ -196,26 +138,83 @@ def test_sharing_a_key_head_equals_copying_it():
     torch.testing.assert_close(shared, copied)
 
 
+# nbs/01_transformers/02_attention.ipynb #d1417ac6
+def test_the_future_changes_nothing():
+    """What comes later changes no earlier output, not by a bit"""
+    qs, ks, vs = random_qkv(t_q=9, t_k=9, h=4, hk=2)
+    before = attention(qs, ks, vs, causal=True)
+    ks[:, :, 5:] = 100.0
+    vs[:, :, 5:] = 7.0
+    after = attention(qs, ks, vs, causal=True)
+    assert torch.equal(before[:, :, :5], after[:, :, :5])
+    assert not torch.allclose(before[:, :, 5:], after[:, :, 5:])
+
+
+# nbs/01_transformers/02_attention.ipynb #3cf37784
+def test_attention_and_its_gradients_equal_pytorchs_in_double_precision():
+    """Attention, with a mask, a window, a scale and groups, is what PyTorch computes, and so are
+    its gradients
+
+    Oracle: torch.nn.functional.scaled_dot_product_attention in float64
+    Tolerance: 1e-6, relative; gradients 5e-6
+    """
+    from itertools import product
+
+    from torch.nn.functional import scaled_dot_product_attention as sdpa
+
+    some = torch.rand(2, 6, 7, 11, generator=torch.Generator().manual_seed(1)) > 0.3
+    some[..., range(7), range(4, 11)] = True  # each query sees its own key
+    all_seen = torch.ones(7, 11, dtype=torch.bool)
+    limits = ((False, None), (True, None), (True, 4))  # causal, window
+    for hk, (causal, window), scale, mask in product((1, 2, 3, 6), limits, (None, 0.3), (None, some)):
+        qs, ks, vs = random_qkv(hk=hk)
+        past = all_seen.tril(4) if causal else all_seen  # four keys more than queries
+        if window is not None:
+            past = past.triu(4 - window + 1)
+        options = {"attn_mask": past if mask is None else past & mask, "scale": scale}
+        exact = sdpa(qs.double(), ks.double(), vs.double(), enable_gqa=True, **options)
+        ours = attention(qs, ks, vs, mask=mask, causal=causal, window=window, scale=scale)
+        assert error(ours, exact) < 1e-6
+
+    ours, theirs = (random_qkv(dtype=t) for t in (torch.float32, torch.float64))
+    for y in (*ours, *theirs):
+        y.requires_grad_()
+    attention(*ours, causal=True, window=4).pow(2).sum().backward()
+    sdpa(*theirs, attn_mask=causal_mask(7, 11, window=4), enable_gqa=True).pow(2).sum().backward()
+    for mine, exact in zip(ours, theirs):
+        assert error(mine.grad, exact.grad) < 5e-6
+
+
 # nbs/01_transformers/02_attention.ipynb #9900d061
 def test_module_equals_pytorchs_multihead_attention():
     """MultiHeadAttention computes what PyTorch's module computes
 
-    Oracle: torch.nn.MultiheadAttention
+    Oracle: torch.nn.MultiheadAttention in float64
     Tolerance: 1e-6, relative
     """
     gen = torch.Generator().manual_seed(0)
     ours = MultiHeadAttention(48, 6, bias=True)
-    theirs = nn.MultiheadAttention(48, 6, batch_first=True)
     with torch.no_grad():
         for p in ours.parameters():
             p.copy_(torch.randn(p.shape, generator=gen) * 0.2)
-        theirs.in_proj_weight.copy_(ours.qkv_proj.weight)
-        theirs.in_proj_bias.copy_(ours.qkv_proj.bias)  # stacked in the same order
-        theirs.out_proj.weight.copy_(ours.o_proj.weight)
-        theirs.out_proj.bias.copy_(ours.o_proj.bias)
+    theirs = pytorchs_module(ours)
     inputs = torch.randn(2, 10, 48, generator=gen)
-    ref, _ = theirs(inputs, inputs, inputs, attn_mask=~causal_mask(10), need_weights=False)
-    assert error(ours(inputs), ref) < 1e-6
+    double = inputs.double()
+    exact, _ = theirs(double, double, double, attn_mask=~causal_mask(10))
+    assert error(ours(inputs), exact) < 1e-6
+
+
+# nbs/01_transformers/02_attention.ipynb #db97e82c
+def test_bfloat16_costs_one_rounding_of_the_result():
+    """Attention of bfloat16 numbers is attention in float32, rounded once
+
+    Oracle: the same function in float32
+    Tolerance: none: the same bits
+    """
+    qs, ks, vs = random_qkv(t_q=16, t_k=1000, h=2, hk=1, d=64, dtype=torch.bfloat16)
+    out = attention(qs, ks, vs)
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out, attention(qs.float(), ks.float(), vs.float()).bfloat16())
 
 
 # nbs/01_transformers/02_attention.ipynb #b576aad5

@@ -6,9 +6,9 @@ import torch
 from llm_course.transformers.cache import KVCache, attend_held, ceil_div
 
 # nbs/01_transformers/08_cache.ipynb #768c8d4f
-from llm_course.transformers.attention import attention
+from llm_course.transformers.attention import attention, attention_weights
 from llm_course.transformers.checkpoints import load
-from llm_course.transformers.generation import generate, generate_batch
+from llm_course.transformers.generation import generate
 
 lm = load(dtype=torch.float32)
 
@@ -18,17 +18,24 @@ def error(out, ref):
     return ((out.double() - ref.double()).norm() / ref.double().norm()).item()
 
 
+@torch.inference_mode()
+def next_scores(model, ids, cache=None):
+    "The scores of the next token, for each text: b vocab."
+    states = model.hidden_states(ids, cache)  # b t c
+    return model.head(states[:, -1])  # the output matrix, for the last token only
+
+
+# nbs/01_transformers/08_cache.ipynb #ca0e0001
 def random_qkv(t, b=1, h=4, hk=2, d=8, seed=0):
     gen = torch.Generator().manual_seed(seed)
     return tuple(torch.randn(b, n, t, d, generator=gen) for n in (h, hk, hk))
 
 
 # nbs/01_transformers/08_cache.ipynb #c05c097a
-@torch.inference_mode()
 def write_uncached(model, ids, n_new):
     for _ in range(n_new):
-        scores = model(ids)[:, -1]  # b vocab; the scores behind all other tokens are thrown away
-        ids = torch.cat((ids, scores.argmax(-1, keepdim=True)), 1)
+        token = next_scores(model, ids).argmax(-1, keepdim=True)  # b 1: the likeliest
+        ids = torch.cat((ids, token), 1)
     return ids
 
 
@@ -94,6 +101,10 @@ def tokens_that_fit(
     return int(n_bytes // bytes_a_token)
 
 
+print(f"ours: {tokens_that_fit(1e9, 30, 3, 64):,} tokens")
+print(f"the other: {tokens_that_fit(1e9, 32, 32, 128):,} tokens")
+
+
 # nbs/01_transformers/08_cache.ipynb #be60efa8
 def crop_to_common(cache: KVCache, held: list[int], ids: list[int]) -> list[int]:
     common = 0
@@ -127,18 +138,21 @@ class WindowCache:
 
 # nbs/01_transformers/08_cache.ipynb #654bcdc3
 def test_cached_scores_equal_uncached_at_every_step():
-    """With a cache the model gives the scores of the whole text, wherever it was cut
+    """With a cache the model gives the same scores, read token by token, in pieces or at once
 
     Oracle: the same model without a cache
     Tolerance: 1e-5, relative
     """
+    sentence = "A cache may change the time, never the answer, whatever was read before."
+    ids = torch.tensor([lm.tokenizer.encode(sentence)])  # 1 t
+    t = ids.shape[1]
     with torch.inference_mode():
-        ref = lm.model(twenty)
-        for ends in (range(1, 20), (7, 8, 15), ()):
+        ref = lm.model(ids)
+        for sizes in ([1] * t, [7, 1, t - 8], [t]):
             cache = KVCache()
-            scores = torch.cat([lm.model(piece, cache) for piece in cut(twenty, *ends)], 1)
-            assert error(scores, ref) < 1e-5
-            assert cache.lengths == [20]
+            scores = [lm.model(piece, cache) for piece in ids.split(sizes, dim=1)]
+            assert error(torch.cat(scores, 1), ref) < 1e-5
+            assert cache.lengths == [t]
 
 
 # nbs/01_transformers/08_cache.ipynb #ead3fe0b
@@ -179,23 +193,6 @@ def test_any_lengths_crops_and_windows_equal_plain_attention():
     run()
 
 
-# nbs/01_transformers/08_cache.ipynb #ddaad74e
-def test_a_row_in_a_batch_is_the_row_alone():
-    q, k, v = random_qkv(9, b=3)
-    batch = KVCache(3)
-    batch.attend(0, q, k, v, attend=attention)
-    batch.advance(9)
-    batch.crop([9, 4, 6])
-    out = batch.attend(0, q[:, :, :1], k[:, :, :1], v[:, :, :1], attend=attention)
-    for i, n in enumerate([9, 4, 6]):
-        alone = KVCache()
-        row = [x[i : i + 1] for x in (q, k, v)]
-        alone.attend(0, *(x[:, :, :n] for x in row), attend=attention)
-        alone.advance(n)
-        ref = alone.attend(0, *(x[:, :, :1] for x in row), attend=attention)
-        torch.testing.assert_close(out[i : i + 1], ref)
-
-
 # nbs/01_transformers/08_cache.ipynb #5187f5a8
 def test_selected_rows_go_on_as_before_and_copies_go_their_own_way():
     """Rows that are selected go on as before, and copies of a row go their own ways
@@ -216,6 +213,63 @@ def test_selected_rows_go_on_as_before_and_copies_go_their_own_way():
         keys = torch.cat((k[old : old + 1, :, :n], k2[row]), 2)
         values = torch.cat((v[old : old + 1, :, :n], v2[row]), 2)
         torch.testing.assert_close(out[row], attention(q2[row], keys, values, causal=True))
+
+
+# nbs/01_transformers/08_cache.ipynb #777b2044
+def test_whatever_padding_holds_every_text_is_as_alone():
+    """nan or infinity in a padding token's keys and values changes no text of the batch
+
+    Oracle: each text alone, in a cache of its own
+    Tolerance: 1e-6 in float32, 1e-2 in bfloat16, relative
+    """
+    from itertools import product
+    from llm_course.transformers.flash import flash_attention
+
+
+    def outputs(attend, rows, qkv, step_qkv, lengths):
+        "What is read first, and after a crop one step more."
+        cache = KVCache(rows)
+        first = cache.attend(0, *qkv, attend=attend)
+        cache.advance(qkv[0].shape[2])
+        cache.crop(lengths)
+        return first, cache.attend(0, *step_qkv, attend=attend)
+
+
+    lengths = [9, 4, 6]
+    types = ((torch.float32, 1e-6), (torch.bfloat16, 1e-2))
+    numbers = (torch.nan, torch.inf, -torch.inf)
+    for attend in (attention, flash_attention):
+        for (dtype, tolerance), bad, where in product(types, numbers, ("k", "v", "qkv")):
+            q, k, v = (x.to(dtype) for x in random_qkv(9, b=3))
+            step = [x.to(dtype) for x in random_qkv(1, b=3, seed=1)]
+            for i, n in enumerate(lengths):
+                for name, x in zip("qkv", (q, k, v)):
+                    if name in where:
+                        x[i, :, n:] = bad  # the padding's row
+            first, second = outputs(attend, 3, (q, k, v), step, lengths)
+            for i, n in enumerate(lengths):
+                row = slice(i, i + 1)
+                text_alone = [x[row, :, :n] for x in (q, k, v)]
+                alone = outputs(attend, 1, text_alone, [x[row] for x in step], n)
+                assert error(first[row, :, :n], alone[0]) < tolerance
+                assert error(second[row], alone[1]) < tolerance
+
+
+# nbs/01_transformers/08_cache.ipynb #ddaad74e
+def test_a_row_in_a_batch_is_the_row_alone():
+    q, k, v = random_qkv(9, b=3)
+    batch = KVCache(3)
+    batch.attend(0, q, k, v, attend=attention)
+    batch.advance(9)
+    batch.crop([9, 4, 6])
+    out = batch.attend(0, q[:, :, :1], k[:, :, :1], v[:, :, :1], attend=attention)
+    for i, n in enumerate([9, 4, 6]):
+        alone = KVCache()
+        row = [x[i : i + 1] for x in (q, k, v)]
+        alone.attend(0, *(x[:, :, :n] for x in row), attend=attention)
+        alone.advance(n)
+        ref = alone.attend(0, *(x[:, :, :1] for x in row), attend=attention)
+        torch.testing.assert_close(out[i : i + 1], ref)
 
 
 # nbs/01_transformers/08_cache.ipynb #2ad626c9
@@ -360,46 +414,6 @@ def test_lengths_and_rows_of_all_kinds_of_numbers_are_taken():
         assert cache.lengths == [2]
 
 
-# nbs/01_transformers/08_cache.ipynb #777b2044
-def test_whatever_padding_holds_every_text_is_as_alone():
-    """nan or infinity in a padding token's keys and values changes no text of the batch
-
-    Oracle: each text alone, in a cache of its own
-    Tolerance: 1e-6 in float32, one rounding in bfloat16
-    """
-    from itertools import product
-    from llm_course.transformers.flash import flash_attention
-
-
-    def outputs(attend, rows, qkv, step_qkv, lengths):
-        "What is read first, and after a crop one step more."
-        cache = KVCache(rows)
-        first = cache.attend(0, *qkv, attend=attend)
-        cache.advance(qkv[0].shape[2])
-        cache.crop(lengths)
-        return first, cache.attend(0, *step_qkv, attend=attend)
-
-
-    lengths = [9, 4, 6]
-    types = ((torch.float32, 1e-6), (torch.bfloat16, 1e-2))
-    numbers = (torch.nan, torch.inf, -torch.inf)
-    for attend in (attention, flash_attention):
-        for (dtype, tolerance), bad, where in product(types, numbers, ("k", "v", "qkv")):
-            q, k, v = (x.to(dtype) for x in random_qkv(9, b=3))
-            step = [x.to(dtype) for x in random_qkv(1, b=3, seed=1)]
-            for i, n in enumerate(lengths):
-                for name, x in zip("qkv", (q, k, v)):
-                    if name in where:
-                        x[i, :, n:] = bad  # the padding's row
-            first, second = outputs(attend, 3, (q, k, v), step, lengths)
-            for i, n in enumerate(lengths):
-                row = slice(i, i + 1)
-                text_alone = [x[row, :, :n] for x in (q, k, v)]
-                alone = outputs(attend, 1, text_alone, [x[row] for x in step], n)
-                assert error(first[row, :, :n], alone[0]) < tolerance
-                assert error(second[row], alone[1]) < tolerance
-
-
 # nbs/01_transformers/08_cache.ipynb #4c9da4dc
 def test_a_padding_token_of_nan_changes_no_text_of_a_model():
     model = varied_model()
@@ -441,6 +455,18 @@ def test_behind_the_end_of_a_row_there_are_zeros():
             for row, n in enumerate(cache.lengths):
                 assert x[row, :, n:].eq(0).all()
                 assert x[row, :, :n].ne(0).all()
+
+
+# nbs/01_transformers/08_cache.ipynb #23874b00
+def test_a_mask_hides_what_lies_behind_each_row():
+    q, _, _ = random_qkv(1, b=2)  # 2 h 1 d
+    _, k, v = random_qkv(5, b=2, seed=1)  # 2 hk 5 d
+    lengths = [5, 3]
+    together = attend_held(q, k, v, lengths, attend=attention)  # 2 h 1 d
+    for i, n in enumerate(lengths):
+        row = slice(i, i + 1)
+        alone = attention(q[row], k[row, :, :n], v[row, :, :n], causal=True)
+        assert error(together[row], alone) < 1e-6
 
 
 # nbs/01_transformers/08_cache.ipynb #323c2d0c

@@ -7,6 +7,12 @@ from torch import Tensor, nn
 from llm_course.transformers.attention import attention
 from llm_course.transformers.model import Config, Transformer, check_ids
 
+# nbs/01_transformers/05_model.ipynb #3a96cf10
+def relative_error(scores, reference):
+    "How far scores are from others, relative to their size."
+    return ((scores - reference).norm() / reference.norm()).item()
+
+
 # nbs/01_transformers/05_model.ipynb #63b20b8a
 RENAMED = {  # transformers' names -> ours
     "transformer.wte": "embed", "transformer.wpe": "positions", "transformer.ln_f": "norm",
@@ -19,24 +25,7 @@ RENAMED = {  # transformers' names -> ours
 STACKED = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
 
 
-def renamed(state):
-    "The weights of a model of transformers, under our names."
-    ours = {}
-    for name, w in state.items():
-        turned = ".c_" in name and name.endswith("weight")  # GPT-2 computes x @ W, we x @ W.T
-        for their_part, our_part in RENAMED.items():
-            name = name.replace(their_part, our_part)
-        ours[name] = w.T if turned else w
-    for whole, parts in STACKED.items():
-        for name in [n for n in ours if f".{parts[0]}." in n]:
-            pieces = [ours.pop(name.replace(parts[0], part)) for part in parts]
-            ours[name.replace(parts[0], whole)] = torch.cat(pieces)
-    return ours
-
-
 # nbs/01_transformers/05_model.ipynb #e6b86bf2
-import functools
-
 SIZES = {"vocab_size": 97, "dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 48, "context": 64}
 GROUPED = {"n_kv_heads": 2}
 FAMILIES = {  # our options, and what transformers calls them
@@ -57,9 +46,8 @@ def family_config(name):
     return Config(**SIZES, architecture=name.split(",")[0], norm_eps=1e-6, **FAMILIES[name][0])
 
 
-@functools.cache
-def pair(name, seed=0):
-    "A tiny random model of transformers, and ours with the same weights."
+def random_model(name, seed):
+    "A tiny model of transformers, of this family."
     import transformers
 
     config = family_config(name)
@@ -82,18 +70,40 @@ def pair(name, seed=0):
     with torch.no_grad():
         for p in theirs.parameters():  # norms and biases too, which start at 1 and 0
             p.add_(0.3 * torch.randn(p.shape, generator=gen))
+    return theirs
+
+
+# nbs/01_transformers/05_model.ipynb #9d5ce821
+import functools
+
+
+def renamed(state):
+    "The weights of a model of transformers, under our names."
+    ours = {}
+    for name, w in state.items():
+        turned = ".c_" in name and name.endswith("weight")  # GPT-2 computes x @ W, we x @ W.T
+        for their_part, our_part in RENAMED.items():
+            name = name.replace(their_part, our_part)
+        ours[name] = w.T if turned else w
+    for whole, parts in STACKED.items():  # such as qkv_proj, of q_proj, k_proj and v_proj
+        for name in [n for n in ours if f".{parts[0]}." in n]:
+            pieces = [ours.pop(name.replace(parts[0], part)) for part in parts]
+            ours[name.replace(parts[0], whole)] = torch.cat(pieces)
+    return ours
+
+
+@functools.cache
+def pair(name, seed=0):
+    "A tiny random model of transformers, and ours with the same weights."
+    theirs = random_model(name, seed)
+    ours = Transformer(family_config(name)).eval()
     state = renamed(theirs.state_dict())
-    if config.tied:
+    if ours.config.tied:
         del state["head.weight"]  # there is one matrix: ours must use it twice
-    ours = Transformer(config).eval()
     missing, unknown = ours.load_state_dict(state, strict=False)
     assert not unknown
-    assert missing == (["head.weight"] if config.tied else [])
+    assert missing == (["head.weight"] if ours.config.tied else [])
     return theirs, ours
-
-
-def relative_error(scores, reference):
-    return ((scores - reference).norm() / reference.norm()).item()
 
 
 # nbs/01_transformers/05_model.ipynb #1318e8a5
@@ -151,10 +161,10 @@ def test_every_family_computes_what_transformers_computes():
 
 
 # nbs/01_transformers/05_model.ipynb #2bd45d2d
-def test_every_family_compiles_whole_and_exports():
-    """a forward pass of each family is one graph, and computes what plain PyTorch computes
+def test_every_family_is_traced_as_one_graph_and_exports():
+    """PyTorch traces a forward pass of each family as one graph; eager code runs it
 
-    Oracle: the same model, not compiled
+    Oracle: the same model, not traced
     Tolerance: torch.testing.assert_close's
     """
     import dataclasses
@@ -480,11 +490,11 @@ def test_wrong_configs_say_what_would_fit():
         ("gpt2 models have learned positions", {"architecture": "gpt2", "nope_layers": (0,)}),
     ]
     no_sizes = [
-        ("n_layers is a whole number, got 'True' (bool)", {"n_layers": True}),
-        ("hidden_dim is a whole number, got '48.0' (float)", {"hidden_dim": 48.0}),
+        ("n_layers is a whole number, got True (bool)", {"n_layers": True}),
+        ("hidden_dim is a whole number, got 48.0 (float)", {"hidden_dim": 48.0}),
         ("vocab_size is a whole number, got '97' (str)", {"vocab_size": "97"}),
-        ("context is a whole number, got 'None' (NoneType)", {"context": None}),
-        ("a layer in nope_layers is a whole number, got '1.0' (float)", {"nope_layers": (1.0,)}),
+        ("context is a whole number, got None (NoneType)", {"context": None}),
+        ("a layer in nope_layers is a whole number, got 1.0 (float)", {"nope_layers": (1.0,)}),
     ]
     for message, change in no_sizes:
         with expect_fail(TypeError, message):

@@ -11,6 +11,17 @@ import torch
 from ..core import whole_number
 from .model import Config, Transformer, check_config
 
+# %% ../../nbs/01_transformers/07_accounting.ipynb #acc30003
+def _part(name: str) -> str:
+    "The part of the model that a parameter belongs to."
+    if "norm" in name:
+        return "norms"
+    if ".attn." in name:
+        return "attention"
+    if ".ffn." in name:
+        return "feed-forward"
+    return "output" if name.startswith("head.") else "embedding"
+
 # %% ../../nbs/01_transformers/07_accounting.ipynb #2fc233bc
 def parameter_counts(
     config: Config,
@@ -23,16 +34,20 @@ def parameter_counts(
         counts[_part(name)] += p.numel()
     return counts
 
+# %% ../../nbs/01_transformers/07_accounting.ipynb #acc30004
+def _head_sizes(config: Config) -> tuple[int, int]:
+    "Numbers in all queries of a token, and in all its keys."
+    check_config(config)
+    assert config.head_dim is not None and config.n_kv_heads is not None
+    return config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
 
-def _part(name: str) -> str:
-    "The part of the model that a parameter belongs to."
-    if "norm" in name:
-        return "norms"
-    if ".attn." in name:
-        return "attention"
-    if ".ffn." in name:
-        return "feed-forward"
-    return "output" if name.startswith("head.") else "embedding"
+
+def _looked_at(config: Config, seen: int) -> int:
+    "How many tokens a token looks at, summed over the layers; a window bounds its layers."
+    seen = whole_number("seen", seen, at_least=1)
+    n_windows = len(config.window_layers or ())
+    in_window = min(seen, config.window) if config.window is not None else seen
+    return (config.n_layers - n_windows) * seen + n_windows * in_window
 
 # %% ../../nbs/01_transformers/07_accounting.ipynb #1bc6c9c0
 def flops_per_token(
@@ -44,26 +59,13 @@ def flops_per_token(
     Norms, RoPE and softmax are left out. The backward pass costs twice as much again.
     Raises `ValueError` for a `seen` below 1.
     """
-    check_config(config)
-    tokens = whole_number("seen", seen, at_least=1)
-    assert config.head_dim is not None and config.n_kv_heads is not None
-    query_size = config.n_heads * config.head_dim
-    key_size = config.n_kv_heads * config.head_dim
-    attention_weights = config.dim * (query_size + key_size + key_size + query_size)  # q k v out
+    query_size, key_size = _head_sizes(config)
+    attention = config.dim * (query_size + key_size + key_size + query_size)  # q, k, v, output
     matrices = 2 if config.architecture == "gpt2" else 3  # of a feed-forward layer
-    ffn_weights = config.dim * config.hidden_dim * matrices
-    per_weight = 2  # a multiplication and an addition
-    per_pair = 2 * per_weight * query_size  # a score and its part of the average, in all heads
+    feed_forward = matrices * config.dim * config.hidden_dim
     return {
-        "attention, matrices": per_weight * attention_weights * config.n_layers,
-        "attention, scores and averages": per_pair * _looked_at(config, tokens),
-        "feed-forward": per_weight * ffn_weights * config.n_layers,
-        "output": per_weight * config.dim * config.vocab_size,
+        "attention, matrices": 2 * attention * config.n_layers,
+        "attention, scores and averages": 4 * query_size * _looked_at(config, seen),
+        "feed-forward": 2 * feed_forward * config.n_layers,
+        "output": 2 * config.dim * config.vocab_size,
     }
-
-
-def _looked_at(config: Config, tokens: int) -> int:
-    "How many tokens a token looks at, summed over the layers."
-    n_windows = len(config.window_layers or ())
-    in_window = min(tokens, config.window) if config.window is not None else tokens
-    return (config.n_layers - n_windows) * tokens + n_windows * in_window

@@ -44,13 +44,14 @@ def causal_mask(
 ) -> Bool[Tensor, "q k"]:  # True where the query may look at the key
     """The causal mask, aligned bottom-right: the last query sees the last key.
 
-    Raises `ValueError` for a window below 1, and for fewer than no tokens.
+    Raises `ValueError` for a window below 1, and for counts below 0.
     """
     n_keys = t_q if t_k is None else t_k
     check_window(window)
     _check_counts(t_q, n_keys)
-    query_at = torch.arange(t_q, device=device)[:, None] + n_keys - t_q  # its place among the keys
-    back = query_at - torch.arange(n_keys, device=device)  # q k; 0: the query's own key
+    key_at = torch.arange(n_keys, device=device)  # 0, 1, 2, …
+    query_at = torch.arange(n_keys - t_q, n_keys, device=device)  # the last places
+    back = query_at[:, None] - key_at  # q k; 0: the query's own key
     seen = back >= 0
     if window is not None:
         seen = seen & (back < window)
@@ -136,21 +137,19 @@ def attention_weights(
     window: int | None = None,  # with causal: how many keys a query sees, itself included
     scale: float | None = None,  # None: 1 / √d
 ) -> Float[Tensor, "b h q k"]:  # float32; rows sum to 1, or are 0 where nothing may be looked at
-    """Who looks at whom: softmax(q·kᵀ·scale) under the masks (Vaswani et al. 2017).
-
-    Raises `ValueError` for shapes that don't fit.
-    """
+    "softmax(q·kᵀ·scale) under the masks. Raises `ValueError` for shapes that don't fit."
     _check_options(q, k, mask, causal, window)
     b, h, t_q, d = q.shape
     hk, t_k = k.shape[1:3]
-    if scale is None:
-        scale = d**-0.5
-    grouped = q.float().reshape(b, hk, -1, d)  # queries that share a key head, below each other
-    scores = (grouped @ k.float().mT).view(b, h, t_q, t_k) * scale
+    together = h // hk * t_q  # queries that share a key head, one below the other
+    grouped = q.float().reshape(b, hk, together, d)
+    scores = grouped @ k.float().mT  # b hk together k
+    scores = scores.view(b, h, t_q, t_k)  # apart again
+    scores = scores * (d**-0.5 if scale is None else scale)
     allowed = mask
     if causal:
         past = causal_mask(t_q, t_k, window=window, device=q.device)
-        allowed = past if mask is None else past & mask
+        allowed = past if mask is None else past & mask  # where both say so
     if allowed is None:
         return scores.softmax(-1)
     lowest = torch.finfo(scores.dtype).min  # not -inf: a row of nothing else would give nan
@@ -168,15 +167,17 @@ def attention(
     window: int | None = None,
     scale: float | None = None,
 ) -> Float[Tensor, "b h q e"]:  # in the type of v
-    """The values averaged with `attention_weights`, all of which are held in memory.
+    """softmax(q·kᵀ·scale)·v (Vaswani et al. 2017), with all weights held in memory.
 
     Raises `ValueError` for shapes that don't fit.
     """
     check_qkv(q, k, v)
     weights = attention_weights(q, k, mask=mask, causal=causal, window=window, scale=scale)
     b, h, t_q, t_k = weights.shape
-    grouped = weights.view(b, v.shape[1], -1, t_k)  # rows that share a value head
-    return (grouped @ v.float()).view(b, h, t_q, -1).to(v.dtype)
+    hk, e = v.shape[1], v.shape[3]
+    grouped = weights.view(b, hk, h // hk * t_q, t_k)  # rows that share a value head
+    out = grouped @ v.float()  # in float32
+    return out.view(b, h, t_q, e).to(v.dtype)
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #86e7b9de
 @runtime_checkable
@@ -232,6 +233,25 @@ def _check_input(x: Tensor, dim: int) -> None:
     if x.ndim != 3 or x.shape[-1] != dim:
         raise ValueError(f"attention is for (batch, tokens, {dim} channels), got {tuple(x.shape)}")
 
+
+def _project(layer: "MultiHeadAttention", x: Tensor) -> tuple[Tensor, Tensor]:
+    "Queries and keys, still together, and values: `b n t d`, for n heads."
+    b, t, _ = x.shape
+    n_q, n_kv = layer.n_heads, layer.n_kv_heads
+    heads = layer.qkv_proj(x).view(b, t, n_q + 2 * n_kv, layer.head_dim).transpose(1, 2)
+    qk, v = heads.split((n_q + n_kv, n_kv), dim=1)
+    if layer.q_norm is not None and layer.k_norm is not None:
+        q, k = qk.split((n_q, n_kv), dim=1)
+        qk = torch.cat((layer.q_norm(q), layer.k_norm(k)), dim=1)
+    return qk, v
+
+
+def _description(layer: "MultiHeadAttention") -> str:
+    parts = [f"{layer.n_heads} heads of {layer.head_dim}", f"{layer.n_kv_heads} key heads"]
+    if layer.window is not None:
+        parts.append(f"window {layer.window}")
+    return ", ".join(parts)
+
 # %% ../../nbs/01_transformers/02_attention.ipynb #5a89452c
 class MultiHeadAttention(nn.Module):
     """Causal self-attention with `n_heads` query and `n_kv_heads` key heads (Ainslie et al. 2023).
@@ -254,14 +274,14 @@ class MultiHeadAttention(nn.Module):
         linear: Callable[..., nn.Module] = nn.Linear,  # (channels in, channels out, bias) -> layer
     ):
         super().__init__()
+        check_window(window)
         self.dim = dim
         self.n_heads = n_heads
         self.n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
         self.head_dim = _head_size(dim, n_heads, self.n_kv_heads, head_dim)
-        check_window(window)
         self.window = window
         self.attend = attend
-        n_all = self.n_heads + 2 * self.n_kv_heads
+        n_all = n_heads + 2 * self.n_kv_heads
         self.qkv_proj = linear(dim, n_all * self.head_dim, bias)
         self.o_proj = linear(n_heads * self.head_dim, dim, bias if out_bias is None else out_bias)
         self.q_norm = qk_norm(self.head_dim) if qk_norm else None
@@ -276,17 +296,10 @@ class MultiHeadAttention(nn.Module):
         layer: int = 0,  # the cache's
     ) -> Float[Tensor, "b t c"]:
         _check_input(x, self.dim)
-        b, t, _ = x.shape
-        n_q, n_kv = self.n_heads, self.n_kv_heads
-        # b t n·d -> b n t d, for n heads: those of queries, of keys and of values
-        heads = self.qkv_proj(x).view(b, t, n_q + 2 * n_kv, self.head_dim).transpose(1, 2)
-        qk, v = heads.split((n_q + n_kv, n_kv), dim=1)  # queries and keys stay together
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = qk.split((n_q, n_kv), dim=1)
-            qk = torch.cat((self.q_norm(q), self.k_norm(k)), dim=1)
+        qk, v = _project(self, x)  # queries and keys together: "b n t d"
         if rotate is not None:
-            qk = rotate(qk)
-        q, k = qk.split((n_q, n_kv), dim=1)
+            qk = rotate(qk)  # so that one call turns both
+        q, k = qk.split((self.n_heads, self.n_kv_heads), dim=1)
         if cache is None:
             out = self.attend(q, k, v, causal=True, window=self.window)
         else:
@@ -294,7 +307,4 @@ class MultiHeadAttention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))  # b h t d -> b t h·d -> b t c
 
     def extra_repr(self) -> str:
-        parts = [f"{self.n_heads} heads of {self.head_dim}", f"{self.n_kv_heads} key heads"]
-        if self.window is not None:
-            parts.append(f"window {self.window}")
-        return ", ".join(parts)
+        return _description(self)
