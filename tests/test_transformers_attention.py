@@ -380,6 +380,16 @@ def test_attention_errors_say_what_does_not_fit():
     for window in (2.5, True, "3"):
         with expect_fail(TypeError, "a window is a whole number, got"):
             attention(q, k, v, causal=True, window=window)
+    for count in ("a", 2.5, True, torch.tensor([1, 2])):
+        with expect_fail(TypeError, "the number of queries is a whole number, got"):
+            causal_mask(count)
+    with expect_fail(TypeError, "the number of keys is a whole number, got 4.0"):
+        causal_mask(2, 4.0)
+    for name, sizes in (("dim", ("32", 4)), ("n_heads", (32, 4.0)), ("n_kv_heads", (32, 4, 2.0))):
+        with expect_fail(TypeError, f"{name} is a whole number, got"):
+            MultiHeadAttention(*sizes)
+    with expect_fail(ValueError, "head_dim must be at least 1, got 0"):
+        MultiHeadAttention(32, 4, head_dim=0)
     with expect_fail(TypeError, "values are a tensor, got list"):
         attention(q, k, [1.0])
     with expect_fail(TypeError, "queries are a tensor, got str"):

@@ -130,6 +130,11 @@ def test_only_a_module_is_recorded():
     with expect_fail(TypeError, "attention is replaced in a model, got str"):
         with replaced_attend("model", attention):
             pass
+    with expect_fail(ValueError, "this Linear has no attention layers"):
+        record_attention(nn.Linear(2, 2), torch.zeros(1, 2))
+    with expect_fail(TypeError, "attend is a function, got int"):
+        with replaced_attend(nn.Linear(2, 2), 3):
+            pass
 
 
 # nbs/01_transformers/06_heads.ipynb #5f0a11e3

@@ -31,6 +31,9 @@ def check_window(window: int | None, causal: bool = True) -> None:
 
 
 def _check_counts(t_q: int, t_k: int) -> None:
+    for name, count in (("the number of queries", t_q), ("the number of keys", t_k)):
+        if type(count) not in (int, torch.SymInt):  # the compiler's numbers must stay open
+            whole_number(name, count)
     if t_q < 0 or t_k < 0:
         raise ValueError(f"a mask is for 0 tokens or more, got {t_q} queries and {t_k} keys")
 
@@ -221,6 +224,11 @@ class Cache(Protocol):
 
 
 def _head_size(dim: int, n_heads: int, n_kv_heads: int, head_dim: int | None) -> int:
+    whole_number("dim", dim)
+    whole_number("n_heads", n_heads)
+    whole_number("n_kv_heads", n_kv_heads)
+    if head_dim is not None:
+        whole_number("head_dim", head_dim, at_least=1)
     check_heads(n_heads, n_kv_heads)
     if head_dim is None and dim % n_heads:
         raise ValueError(

@@ -26,11 +26,19 @@ def replaced_attend(
 ) -> Iterator[None]:
     """In this context all attention layers of `model` use `attend`; afterwards it is as it was.
 
-    Layers count from 0. Raises `TypeError` for what is no module.
+    Layers count from 0. Raises `TypeError` for what is no module, or can't be called, and
+    `ValueError` for a model without attention layers.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"attention is replaced in a model, got {type(model).__name__}")
+    if not callable(attend):
+        raise TypeError(f"attend is a function, got {type(attend).__name__}")
     layers = [m for m in model.modules() if hasattr(m, "attend")]
+    if not layers:
+        raise ValueError(
+            f"this {type(model).__name__} has no attention layers, modules with an `attend`; "
+            "give a model such as lm.model"
+        )
     before = [m.attend for m in layers]
     for i, m in enumerate(layers):
         m.attend = partial(attend, i, **extra)  # layer=i is filled in
@@ -47,7 +55,7 @@ def record_attention(
 ) -> list[Float[Tensor, "b h q k"]]:  # the weights of each attention layer, in order
     """The attention weights of one forward pass of `model`, which is left as it was.
 
-    Raises `TypeError` for what is no module.
+    Raises `TypeError` for what is no module, and `ValueError` for one without attention layers.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"attention is recorded in a model, got {type(model).__name__}")
