@@ -177,10 +177,10 @@ def attention(
     check_qkv(q, k, v)
     weights = attention_weights(q, k, mask=mask, causal=causal, window=window, scale=scale)
     b, h, t_q, t_k = weights.shape
-    hk, e = v.shape[1], v.shape[3]
+    hk = v.shape[1]
     grouped = weights.view(b, hk, h // hk * t_q, t_k)  # rows that share a value head
     out = grouped @ v.float()  # in float32
-    return out.view(b, h, t_q, e).to(v.dtype)
+    return out.view(b, h, t_q, v.shape[3]).to(v.dtype)
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #86e7b9de
 @runtime_checkable
@@ -245,7 +245,8 @@ def _check_input(x: Tensor, dim: int) -> None:
 def _project(layer: "MultiHeadAttention", x: Tensor) -> tuple[Tensor, Tensor]:
     "Queries and keys, still together, and values: `b n t d`, for n heads."
     b, t, _ = x.shape
-    n_q, n_kv = layer.n_heads, layer.n_kv_heads
+    n_q = layer.n_heads
+    n_kv = layer.n_kv_heads
     heads = layer.qkv_proj(x).view(b, t, n_q + 2 * n_kv, layer.head_dim).transpose(1, 2)
     qk, v = heads.split((n_q + n_kv, n_kv), dim=1)
     if layer.q_norm is not None and layer.k_norm is not None:

@@ -535,7 +535,9 @@ def _with_rope_freqs(config: Config, reader: GGUFFile) -> Config:
     return config
 
 # %% ../../nbs/01_transformers/15_checkpoints.ipynb #6cc774a2
-_LOW, _HIGH = 1.0, 4.0  # turns in the original length, between which Llama 3 passes over
+# Turns in the original length, between which Llama 3 passes over.
+_LOW = 1.0
+_HIGH = 4.0
 
 
 def _scaling_from_factors(
@@ -703,7 +705,9 @@ def _unwrapped(model: nn.Module) -> Transformer:
 
 def _settled_config(model: Transformer) -> Config:
     "The config; tied only where the output matrix is the embedding still."
-    config, head, embed = model.config, model.head.weight, model.embed.weight
+    config = model.config
+    head = model.head.weight
+    embed = model.embed.weight
     if config.tied and head is not embed and not torch.equal(head, embed):
         return replace(config, tied=False)
     return config

@@ -127,7 +127,9 @@ def tiled_forward(
     """Attention in tiles (Dao et al. 2022), and the log-sum-exp of each query's scores: inf for one
     that sees nothing. Raises `ValueError` for shapes that don't fit."""
     _check(q, k, v, causal, window)
-    group, t_q, t_k = q.shape[1] // k.shape[1], q.shape[2], k.shape[2]
+    group = q.shape[1] // k.shape[1]  # query heads that share a key head
+    t_q = q.shape[2]
+    t_k = k.shape[2]
     sums = torch.promote_types(q.dtype, torch.float32)
     out = torch.zeros_like(q)
     lse = torch.full(q.shape[:3], torch.inf, dtype=sums, device=q.device)
@@ -184,25 +186,26 @@ def tiled_backward(
     Raises `ValueError` for shapes that don't fit."""
     _check(q, k, v, causal, window)
     _check_saved(q, out, lse, g)
-    group, t_q, t_k = q.shape[1] // k.shape[1], q.shape[2], k.shape[2]
+    group = q.shape[1] // k.shape[1]  # query heads that share a key head
+    t_q = q.shape[2]
+    t_k = k.shape[2]
     delta = (g.to(lse.dtype) * out.to(lse.dtype)).sum(-1)
-    dq, dk, dv = (torch.zeros_like(x, dtype=lse.dtype) for x in (q, k, v))
+    dq = torch.zeros_like(q, dtype=lse.dtype)
+    dk = torch.zeros_like(k, dtype=lse.dtype)
+    dv = torch.zeros_like(v, dtype=lse.dtype)
     for rows in _pieces(t_q, tile):
         n = rows.stop - rows.start
         known = (q, g, lse[..., None], delta[..., None])
-        q_rows, g_rows, lse_rows, delta_rows = (
-            _side_by_side(x, rows, group).to(lse.dtype) for x in known
-        )
+        of_rows = [_side_by_side(x, rows, group).to(lse.dtype) for x in known]
         tiles = key_tiles(
             rows.start + t_k - t_q, n, t_k, tile, causal=causal, window=window, device=q.device
         )
         for start, end, mask in tiles:
-            keys, values = (x[:, :, start:end].to(lse.dtype) for x in (k, v))
+            keys = k[:, :, start:end].to(lse.dtype)
+            values = v[:, :, start:end].to(lse.dtype)
             if mask is not None:
                 mask = mask.repeat(group, 1)
-            grads = _tile_gradients(
-                q_rows, g_rows, lse_rows, delta_rows, keys, values, mask=mask, scale=scale
-            )
+            grads = _tile_gradients(*of_rows, keys, values, mask=mask, scale=scale)
             dq[:, :, rows] += _as_heads(grads[0], n)
             dk[:, :, start:end] += grads[1]
             dv[:, :, start:end] += grads[2]
@@ -275,7 +278,8 @@ def _by_sdpa(
         return torch.cat([q.new_zeros(b, h, -ahead, d), seen], 2)
     if t_q == 1 or (t_q < _FEW_QUERIES and not causal):
         if window is not None:
-            k, v = k[:, :, -window:], v[:, :, -window:]
+            k = k[:, :, -window:]
+            v = v[:, :, -window:]
         rows = q.reshape(b, hk, -1, d)  # heads that share keys become rows of one head
         return F.scaled_dot_product_attention(rows, k, v, scale=scale).view(b, h, t_q, d)
     sees_all = window is None or window >= t_k
@@ -298,7 +302,8 @@ def _by_sdpa_in_blocks(q: Tensor, k: Tensor, v: Tensor, window: int | None, scal
     for rows in _pieces(q.shape[2], _BLOCK):
         start = 0 if window is None else max(0, rows.start + ahead - window + 1)
         keys = slice(start, rows.stop + ahead)
-        n_queries, n_keys = rows.stop - rows.start, keys.stop - keys.start
+        n_queries = rows.stop - rows.start
+        n_keys = keys.stop - keys.start
         mask = causal_mask(n_queries, n_keys, window=window, device=q.device)
         part = F.scaled_dot_product_attention(
             q[:, :, rows],

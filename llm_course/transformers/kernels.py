@@ -514,7 +514,9 @@ def _tuned(name: str):
 
 def _shared_bytes(name: str, config: triton.Config, width: int, size: int) -> int:
     "About what a kernel's tiles take of the fast memory: those that stay, and those on their way."
-    queries, keys, stages = config.kwargs["BM"], config.kwargs["BN"], config.num_stages
+    queries = config.kwargs["BM"]
+    keys = config.kwargs["BN"]
+    stages = config.num_stages
     rows = {
         "_forward": queries + 2 * stages * keys,
         "_backward_keys": 2 * keys + 2 * stages * queries,
@@ -604,10 +606,13 @@ class _TritonAttention(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         q, k, v, out, lse = ctx.saved_tensors
-        (g,) = _dense_rows(gradient)
+        g = _dense_rows(gradient)[0]
         b, h, t_q, d = q.shape
         hk, t_k = k.shape[1:3]
-        delta, dq, dk, dv = (torch.empty_like(x) for x in (lse, q, k, v))
+        delta = torch.empty_like(lse)
+        dq = torch.empty_like(q)
+        dk = torch.empty_like(k)
+        dv = torch.empty_like(v)
         with torch.cuda.device_of(q):
             _delta[(ceil_div(t_q, 64) * b * h,)](
                 out,
@@ -696,7 +701,8 @@ def _by_kernels(
     "Attention of inputs that are known to fit each other."
     _check_kind(q)
     if scale <= 0:  # the kernels take the largest score before they scale
-        q, scale = q * scale, 1.0
+        q = q * scale
+        scale = 1.0
     needs_grad = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v))
     few = q.shape[2] == 1 or (causal and q.shape[2] <= _FEW_QUERIES)
     if few and tiles is None and not needs_grad:
@@ -906,7 +912,8 @@ def _by_pages(
     b, h, t, d = q.shape
     hk, block_size = k_pool.shape[1:3]
     if scale <= 0:
-        q, scale = q * scale, 1.0
+        q = q * scale
+        scale = 1.0
     q, k_pool, v_pool, block_table = _dense_rows(q, k_pool, v_pool, block_table)
     width = _power_of_two(d)
     rows = h // hk * t  # queries that share a key head

@@ -99,7 +99,8 @@ class _AsFloat32(torch.autograd.Function):
     def backward(ctx, grad):  # (n, o)
         x, weight = ctx.saved_tensors
         again = _AsFloat32.apply
-        grad_x, grad_weight = None, None
+        grad_x = None
+        grad_weight = None
         if ctx.needs_input_grad[0]:
             grad_x = again(grad, weight.mT, ctx.multiply, x.dtype)
         if ctx.needs_input_grad[1]:

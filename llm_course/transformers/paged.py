@@ -160,8 +160,11 @@ def append_paged_kv(
     slots = slot_mapping
     if low < 0:
         stored = slots >= 0
-        k, v, slots = k[stored], v[stored], slots[stored]
-    block, offset = slots // size, slots % size
+        k = k[stored]
+        v = v[stored]
+        slots = slots[stored]
+    block = slots // size
+    offset = slots % size
     k_pool[block, :, offset] = k
     v_pool[block, :, offset] = v
 
@@ -379,7 +382,8 @@ class KVPool:
         slots: Int[Tensor, "n"],
     ) -> None:
         "Store a layer's tokens in `slots`. The layer's memory is made when it is first used."
-        k, v = k.detach(), v.detach()
+        k = k.detach()
+        v = v.detach()
         new = [k, v]
         if self.int8:
             k8, k_scale = quantize_kv(k)
@@ -452,7 +456,8 @@ def make_room(
         table += [new.pop() for _ in range(n)]
     copies = []
     for table, at in to_copy:
-        source, target = table[at], new.pop()
+        source = table[at]
+        target = new.pop()
         copies.append((source, target))
         block_pool.decref([source])
         table[at] = target
@@ -525,7 +530,7 @@ class BlockTables:
         Nothing is copied until one of them writes.
         """
         blocks = self.blocks(row)
-        (new,) = self.add()
+        new = self.add()[0]
         self.adopt(new, blocks, self._n[row])
         return new
 

@@ -91,7 +91,8 @@ def apply_rope(
         )
     y = x.float()
     swapped = y.roll(y.shape[-1] // 2, -1)  # each channel's partner
-    all_heads_cos, all_heads_sin = cos.unsqueeze(-3), sin.unsqueeze(-3)
+    all_heads_cos = cos.unsqueeze(-3)
+    all_heads_sin = sin.unsqueeze(-3)
     return torch.addcmul(y * all_heads_cos, swapped, all_heads_sin).to(x.dtype)
 
 # %% ../../nbs/01_transformers/03_positions.ipynb #f6f9a8be
@@ -208,10 +209,13 @@ def _yarn_share(head_dim: int, base: float, scaling: Mapping[str, Any]) -> Tenso
     def pair_with(turns: float) -> float:
         return head_dim * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(base))
 
-    first, last = pair_with(many), pair_with(few)
+    first = pair_with(many)
+    last = pair_with(few)
     if scaling.get("truncate", True):
-        first, last = math.floor(first), math.ceil(last)
-    first, last = max(first, 0), min(last, head_dim - 1)
+        first = math.floor(first)
+        last = math.ceil(last)
+    first = max(first, 0)
+    last = min(last, head_dim - 1)
     ramp = (torch.arange(head_dim // 2) - first) / max(last - first, 0.001)
     return 1 - ramp.clamp(0, 1)
 

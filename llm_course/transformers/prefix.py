@@ -243,7 +243,8 @@ class ChatSession:
         options = {"stop_ids": self.lm.tokenizer.stop_ids} | options
         cache = PagedKVCache(self.prefix.pool)
         self._adopt(cache, ids)
-        new, pieces = [], []
+        new = []
+        pieces = []
 
         def noted(tokens: Iterator[int]) -> Iterator[int]:
             for token in tokens:

@@ -304,7 +304,11 @@ _ROLES = {
     "cls": "cls_token",
     "mask": "mask_token",
 }
-_UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED = 2, 3, 4, 5  # llama.cpp's types of tokens
+# llama.cpp's types of tokens.
+_UNKNOWN = 2
+_CONTROL = 3
+_USER_DEFINED = 4
+_UNUSED = 5
 
 
 @runtime_checkable
@@ -357,7 +361,8 @@ def _gguf_backend(tokens: list[str], types: list[int], merges: list[str]) -> "to
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     while types and types[-1] == _UNUSED:  # rows that fill up the embedding have no token
-        tokens, types = tokens[:-1], types[:-1]
+        tokens = tokens[:-1]
+        types = types[:-1]
     try:
         pairs = [(left, right) for left, right in (merge.split(" ") for merge in merges)]
         model = models.BPE({token: i for i, token in enumerate(tokens)}, pairs)
