@@ -439,7 +439,7 @@ def test_a_padding_token_of_nan_changes_no_text_of_a_model():
 
 
 # nbs/01_transformers/08_cache.ipynb #474b8ae2
-def test_behind_the_end_of_a_row_there_are_zeros():
+def test_after_the_end_of_a_row_there_are_zeros():
     cache = KVCache(3, block=4)
     for layer in range(2):
         cache.attend(layer, *random_qkv(7, b=3), attend=attention)
@@ -458,7 +458,7 @@ def test_behind_the_end_of_a_row_there_are_zeros():
 
 
 # nbs/01_transformers/08_cache.ipynb #23874b00
-def test_a_mask_hides_what_lies_behind_each_row():
+def test_a_mask_hides_what_comes_after_each_row():
     q, _, _ = random_qkv(1, b=2)  # 2 h 1 d
     _, k, v = random_qkv(5, b=2, seed=1)  # 2 hk 5 d
     lengths = [5, 3]

@@ -126,7 +126,7 @@ def _check_call(q: Tensor, k: Tensor, v: Tensor, attend: Attend, window: int | N
     if window is not None:
         check_window(whole_number("a window", window))
 
-# %% ../../nbs/01_transformers/08_cache.ipynb #1d7fec18
+
 def ceil_div(n: int, size: int) -> int:
     "How many pieces of `size` hold `n`."
     if size < 1:
@@ -135,7 +135,7 @@ def ceil_div(n: int, size: int) -> int:
 
 
 def _grown(held: Tensor | None, new: Tensor, needed: int, block: int) -> Tensor:
-    "`held`, if `needed` tokens fit; else a copy in at least twice the room, with zeros behind."
+    "`held`, if `needed` tokens fit; else a copy in at least twice the room, with zeros at its end."
     room = 0 if held is None else held.shape[2]
     if held is not None and needed <= room:
         return held
@@ -158,7 +158,7 @@ def _write(held: Tensor, new: Tensor, ends: list[int]) -> None:
     for row, end in enumerate(ends):
         held[row, :, end - t : end] = new[row]
 
-# %% ../../nbs/01_transformers/08_cache.ipynb #80afc944
+
 MOST_SHOWN = 8  # lengths that a cache prints one by one
 
 
@@ -203,7 +203,7 @@ class _Store:
         return [x for pair in self._kv.values() for x in pair]
 
     def _forget(self, kept: list[int]) -> None:
-        "Write zeros behind each row's kept length, over what a broken step has left too."
+        "Write zeros after each row's kept length, over what a broken step has left too."
         pending = max(self._appended.values(), default=0)  # of a step that was not counted
         self._appended = {}
         if not self._kv or not kept or not (pending or kept != self.lengths):
@@ -259,7 +259,7 @@ class _Store:
             raise ValueError(f"advance({t}), but attend() gave each layer {numbers} tokens")
         self._appended = {}
 
-# %% ../../nbs/01_transformers/08_cache.ipynb #fdaea53f
+
 def check_kv(k: Tensor, v: Tensor, batch: int, device: torch.device) -> None:
     "Raises `ValueError` for keys and values that don't fit a cache of `batch` rows on `device`."
     for name, x in (("keys", k), ("values", v)):
@@ -312,7 +312,7 @@ def _check_same_kind(new: tuple[Tensor, ...], held: tuple[Tensor, ...]) -> None:
                 f"and was given {x.shape[1]} heads of {x.shape[3]} in {x.dtype}"
             )
 
-# %% ../../nbs/01_transformers/08_cache.ipynb #ef91d6c3
+
 def cropped_lengths(
     lengths: SupportsIndex | Iterable[SupportsIndex],  # one for all rows, or one for each
     held: Sequence[int],  # tokens in each row
