@@ -65,7 +65,7 @@ def random_model(name, seed):
         "layer_norm_epsilon": 1e-6,
     } | FAMILIES[name][1]
     their_config = transformers.AutoConfig.for_model(config.architecture, **options)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # transformers draws from PyTorch's global generator
         theirs = transformers.AutoModelForCausalLM.from_config(their_config).eval()
     gen = torch.Generator().manual_seed(seed)
