@@ -65,7 +65,9 @@ def random_model(name, seed):
         "layer_norm_epsilon": 1e-6,
     } | FAMILIES[name][1]
     their_config = transformers.AutoConfig.for_model(config.architecture, **options)
-    theirs = transformers.AutoModelForCausalLM.from_config(their_config).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # transformers draws from PyTorch's global generator
+        theirs = transformers.AutoModelForCausalLM.from_config(their_config).eval()
     gen = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in theirs.parameters():  # norms and biases too, which start at 1 and 0

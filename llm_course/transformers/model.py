@@ -156,6 +156,138 @@ class Transformer(nn.Module):
     def extra_repr(self) -> str:
         return _in_words(self)
 
+
+def _check_choices(config: Config) -> None:
+    "Raises `ValueError` for what the architecture hasn't got."
+    if config.architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"unknown architecture {config.architecture!r}; "
+            f"this library knows {', '.join(ARCHITECTURES)}"
+        )
+    for name in ("tied", "qkv_bias", "out_bias", "mlp_bias", "qk_norm"):
+        if not isinstance(getattr(config, name), bool):
+            raise ValueError(f"{name} must be True or False, got {getattr(config, name)!r}")
+    eps = config.norm_eps
+    if isinstance(eps, bool) or not isinstance(eps, Real) or not (0 < eps and isfinite(eps)):
+        raise ValueError(f"norm_eps must be a small number above 0, such as 1e-5; got {eps!r}")
+    if config.architecture == "gpt2":
+        if config.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"unknown activation {config.activation!r}; known: {', '.join(ACTIVATIONS)}"
+            )
+        if config.rope_scaling is not None or config.nope_layers:
+            raise ValueError(
+                "gpt2 models have learned positions instead of RoPE; "
+                "leave out rope_scaling and nope_layers"
+            )
+        return
+    if config.activation != "silu":
+        raise ValueError(
+            f"{config.architecture} models gate with silu, "
+            f"got the activation {config.activation!r}; leave it out"
+        )
+    assert config.head_dim is not None
+    rope_frequencies(config.head_dim, config.rope_base, config.rope_scaling)  # raises
+
+
+def check_config(config: Config) -> None:
+    "Raises `TypeError` for what is no `Config`."
+    if not hasattr(config, "n_layers"):
+        raise TypeError(
+            f"a model is described by a Config, got {type(config).__name__}; "
+            "from a dict of its fields, make one with Config(**fields)"
+        )
+
+
+def _may_look(x: Tensor) -> bool:
+    "On a GPU, looking would make it wait; a compiled graph can't branch on what it sees."
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def check_ids(ids: Tensor, vocab_size: int) -> None:
+    """Raises `ValueError` for ids of a wrong shape or type, or outside the vocabulary.
+
+    Raises `TypeError` for what is no tensor. The values of ids on a GPU are not looked at.
+    """
+    if not isinstance(ids, Tensor):
+        raise TypeError(
+            f"ids are a tensor, got {type(ids).__name__}; "
+            "use torch.tensor(ids), of shape (batch, tokens)"
+        )
+    if ids.ndim != 2 or ids.numel() == 0:
+        hint = "; for one text, give ids[None]" if ids.ndim == 1 and len(ids) else ""
+        raise ValueError(
+            "ids have the shape (batch, tokens), with at least one token; "
+            f"got {tuple(ids.shape)}{hint}"
+        )
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise ValueError(f"ids are whole numbers, got {ids.dtype}; use what a tokenizer returns")
+    if not _may_look(ids):
+        return
+    low, high = (int(n) for n in ids.long().aminmax())
+    if low < 0 or high >= vocab_size:
+        raise ValueError(
+            f"token id {low if low < 0 else high} is outside the vocabulary of {vocab_size} "
+            f"(0 to {vocab_size - 1}); was the text encoded with this model's tokenizer?"
+        )
+
+
+def check_cache(cache: Cache | None, batch: int) -> None:
+    "Raises `TypeError` for what is no cache, `ValueError` for one of another batch."
+    if cache is None:
+        return
+    if not isinstance(cache, Cache):
+        raise TypeError(
+            f"a cache has attend(), advance() and lengths, as KVCache; got {type(cache).__name__}"
+        )
+    if len(cache.lengths) != batch:
+        raise ValueError(
+            f"the cache holds {len(cache.lengths)} sequences, the input {batch}: "
+            f"make a cache with batch={batch}"
+        )
+
+
+def _check_positions(model: Transformer, positions: Tensor, ids: Tensor) -> None:
+    "Raises `ValueError` for positions that don't fit the ids or that the model hasn't learned."
+    if not isinstance(positions, Tensor) or positions.dtype not in (torch.int64, torch.int32):
+        kind = getattr(positions, "dtype", type(positions).__name__)
+        raise ValueError(f"positions are a tensor of whole numbers, got {kind}; use torch.arange")
+    b, t = ids.shape
+    if tuple(positions.shape) not in ((t,), (1, t), (b, t)):
+        raise ValueError(
+            f"ids of shape {(b, t)} have positions of shape {(t,)} or {(b, t)}, "
+            f"got {tuple(positions.shape)}"
+        )
+    if model.positions is None or not _may_look(positions):
+        return
+    context = model.config.context
+    low, high = (int(n) for n in positions.aminmax())
+    if low < 0 or high >= context:
+        raise ValueError(
+            f"position {low if low < 0 else high} has no vector: the model learned {context} "
+            f"(0 to {context - 1}); give fewer tokens"
+        )
+
+
+FIRST_WEIGHTS = 0.02  # their standard deviation, as in GPT-2
+
+
+def initialize(model: Transformer, generator: torch.Generator | None = None) -> None:
+    """Gives a model random first weights, as GPT-2's (Radford et al. 2019).
+
+    They are small, and smaller still where a layer writes into the residual stream.
+    """
+    writes = 2 * model.config.n_layers  # how many layers add to the stream
+    for name, p in model.named_parameters():
+        if p.ndim == 2:
+            writer = name.endswith(("o_proj.weight", "down_proj.weight"))
+            spread = FIRST_WEIGHTS / writes**0.5 if writer else FIRST_WEIGHTS
+            nn.init.normal_(p, std=spread, generator=generator)
+        elif name.endswith("bias"):
+            nn.init.zeros_(p)
+        else:
+            nn.init.ones_(p)
+
 # %% ../../nbs/01_transformers/05_model.ipynb #71ab529f
 def _check_sizes(config: Config) -> None:
     "Raises `TypeError` for what is no whole number, `ValueError` for heads that don't divide."
@@ -216,48 +348,6 @@ def _as_call(config: Config) -> str:
     values = {name: getattr(config, name) for name in usual}
     special = [f"{name}={v!r}" for name, v in values.items() if v != usual[name]]
     return f"Config({', '.join(special)})"
-
-# %% ../../nbs/01_transformers/05_model.ipynb #10283a1e
-def _check_choices(config: Config) -> None:
-    "Raises `ValueError` for what the architecture hasn't got."
-    if config.architecture not in ARCHITECTURES:
-        raise ValueError(
-            f"unknown architecture {config.architecture!r}; "
-            f"this library knows {', '.join(ARCHITECTURES)}"
-        )
-    for name in ("tied", "qkv_bias", "out_bias", "mlp_bias", "qk_norm"):
-        if not isinstance(getattr(config, name), bool):
-            raise ValueError(f"{name} must be True or False, got {getattr(config, name)!r}")
-    eps = config.norm_eps
-    if isinstance(eps, bool) or not isinstance(eps, Real) or not (0 < eps and isfinite(eps)):
-        raise ValueError(f"norm_eps must be a small number above 0, such as 1e-5; got {eps!r}")
-    if config.architecture == "gpt2":
-        if config.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"unknown activation {config.activation!r}; known: {', '.join(ACTIVATIONS)}"
-            )
-        if config.rope_scaling is not None or config.nope_layers:
-            raise ValueError(
-                "gpt2 models have learned positions instead of RoPE; "
-                "leave out rope_scaling and nope_layers"
-            )
-        return
-    if config.activation != "silu":
-        raise ValueError(
-            f"{config.architecture} models gate with silu, "
-            f"got the activation {config.activation!r}; leave it out"
-        )
-    assert config.head_dim is not None
-    rope_frequencies(config.head_dim, config.rope_base, config.rope_scaling)  # raises
-
-
-def check_config(config: Config) -> None:
-    "Raises `TypeError` for what is no `Config`."
-    if not hasattr(config, "n_layers"):
-        raise TypeError(
-            f"a model is described by a Config, got {type(config).__name__}; "
-            "from a dict of its fields, make one with Config(**fields)"
-        )
 
 # %% ../../nbs/01_transformers/05_model.ipynb #d092e1e2
 def _block(
@@ -349,93 +439,3 @@ def _in_words(model: Transformer) -> str:
     n = sum(p.numel() for p in model.parameters())
     dtype = str(model.dtype).removeprefix("torch.")
     return f"{model.config.architecture}, {n:,} parameters, {dtype} on {model.device}"
-
-# %% ../../nbs/01_transformers/05_model.ipynb #96fe1ad1
-def _may_look(x: Tensor) -> bool:
-    "On a GPU, looking would make it wait; a compiled graph can't branch on what it sees."
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def check_ids(ids: Tensor, vocab_size: int) -> None:
-    """Raises `ValueError` for ids of a wrong shape or type, or outside the vocabulary.
-
-    Raises `TypeError` for what is no tensor. The values of ids on a GPU are not looked at.
-    """
-    if not isinstance(ids, Tensor):
-        raise TypeError(
-            f"ids are a tensor, got {type(ids).__name__}; "
-            "use torch.tensor(ids), of shape (batch, tokens)"
-        )
-    if ids.ndim != 2 or ids.numel() == 0:
-        hint = "; for one text, give ids[None]" if ids.ndim == 1 and len(ids) else ""
-        raise ValueError(
-            "ids have the shape (batch, tokens), with at least one token; "
-            f"got {tuple(ids.shape)}{hint}"
-        )
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise ValueError(f"ids are whole numbers, got {ids.dtype}; use what a tokenizer returns")
-    if not _may_look(ids):
-        return
-    low, high = (int(n) for n in ids.long().aminmax())
-    if low < 0 or high >= vocab_size:
-        raise ValueError(
-            f"token id {low if low < 0 else high} is outside the vocabulary of {vocab_size} "
-            f"(0 to {vocab_size - 1}); was the text encoded with this model's tokenizer?"
-        )
-
-
-def check_cache(cache: Cache | None, batch: int) -> None:
-    "Raises `TypeError` for what is no cache, `ValueError` for one of another batch."
-    if cache is None:
-        return
-    if not isinstance(cache, Cache):
-        raise TypeError(
-            f"a cache has attend(), advance() and lengths, as KVCache; got {type(cache).__name__}"
-        )
-    if len(cache.lengths) != batch:
-        raise ValueError(
-            f"the cache holds {len(cache.lengths)} sequences, the input {batch}: "
-            f"make a cache with batch={batch}"
-        )
-
-
-def _check_positions(model: Transformer, positions: Tensor, ids: Tensor) -> None:
-    "Raises `ValueError` for positions that don't fit the ids or that the model hasn't learned."
-    if not isinstance(positions, Tensor) or positions.dtype not in (torch.int64, torch.int32):
-        kind = getattr(positions, "dtype", type(positions).__name__)
-        raise ValueError(f"positions are a tensor of whole numbers, got {kind}; use torch.arange")
-    b, t = ids.shape
-    if tuple(positions.shape) not in ((t,), (1, t), (b, t)):
-        raise ValueError(
-            f"ids of shape {(b, t)} have positions of shape {(t,)} or {(b, t)}, "
-            f"got {tuple(positions.shape)}"
-        )
-    if model.positions is None or not _may_look(positions):
-        return
-    context = model.config.context
-    low, high = (int(n) for n in positions.aminmax())
-    if low < 0 or high >= context:
-        raise ValueError(
-            f"position {low if low < 0 else high} has no vector: the model learned {context} "
-            f"(0 to {context - 1}); give fewer tokens"
-        )
-
-# %% ../../nbs/01_transformers/05_model.ipynb #b9376b5d
-FIRST_WEIGHTS = 0.02  # their standard deviation, as in GPT-2
-
-
-def initialize(model: Transformer, generator: torch.Generator | None = None) -> None:
-    """Gives a model random first weights, as GPT-2's (Radford et al. 2019).
-
-    They are small, and smaller still where a layer writes into the residual stream.
-    """
-    writes = 2 * model.config.n_layers  # how many layers add to the stream
-    for name, p in model.named_parameters():
-        if p.ndim == 2:
-            writer = name.endswith(("o_proj.weight", "down_proj.weight"))
-            spread = FIRST_WEIGHTS / writes**0.5 if writer else FIRST_WEIGHTS
-            nn.init.normal_(p, std=spread, generator=generator)
-        elif name.endswith("bias"):
-            nn.init.zeros_(p)
-        else:
-            nn.init.ones_(p)
