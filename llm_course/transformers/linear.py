@@ -22,21 +22,24 @@ from torch import Tensor, nn
 Product = Literal["plain", "weights first", "input first", "without oneDNN", "as float32"]
 
 
-def _pieces(weight: Tensor) -> Tensor:
-    "A matrix cut into equal pieces, a few for the cores: (p, o/p, c)."
-    n_pieces = math.gcd(len(weight), max(2, torch.get_num_threads()))
+_PIECE = 64  # rows of the weights in a piece, where the input comes first
+
+
+def _pieces(weight: Tensor, wanted: int) -> Tensor:
+    "A matrix cut into equal pieces, `wanted` or a divisor of it: (p, o/p, c)."
+    n_pieces = math.gcd(len(weight), max(2, wanted))
     return weight.unflatten(0, (n_pieces, -1))
 
 
 def _weights_first(x: Tensor, weight: Tensor) -> Tensor:
-    pieces = _pieces(weight)
+    pieces = _pieces(weight, torch.get_num_threads())
     columns = x.mT.expand(len(pieces), -1, -1)  # (p, c, n)
     y = torch.bmm(pieces, columns)  # (p, o/p, n)
     return y.flatten(0, 1).mT
 
 
 def _input_first(x: Tensor, weight: Tensor) -> Tensor:
-    pieces = _pieces(weight)
+    pieces = _pieces(weight, len(weight) // _PIECE)
     y = torch.bmm(x.expand(len(pieces), -1, -1), pieces.mT)  # (p, n, o/p)
     return y.transpose(0, 1).flatten(1)
 
@@ -111,6 +114,7 @@ class _AsFloat32(torch.autograd.Function):
 MOST_ROWS = 512  # more rows than this take the product of this many
 MARGIN = 1.15  # so many times faster than the plain product must another one be
 _ROUNDS = 4
+_SHAPES = ((3072, 576), (576, 1536))  # our model's feed-forward layers
 _HOPELESS = 3  # a product that takes so many times the shortest is timed no further
 _CANDIDATES: dict[torch.dtype, tuple[Product, ...]] = {
     torch.float32: ("plain", "weights first", "input first"),
@@ -137,22 +141,22 @@ def _multiply(x: Tensor, weight: Tensor, product: Product, dtype: torch.dtype) -
 
 @torch.inference_mode()
 def _measure(dtype: torch.dtype, rows: int) -> dict[Product, float]:
-    "The shortest seconds of each product for one matrix, taken in turn."
+    "The shortest mean seconds of each product for a matrix, taken in turn."
     candidates = _CANDIDATES[dtype]
     if "as float32" in candidates:
         fastest_product(torch.float32, rows)  # it asks for this one
-    n_matrices = max(2, min(16, 128 // rows))  # for few rows, more than a cache holds
-    weights = torch.full((n_matrices, 1536, 576), 0.5, dtype=dtype)
-    x = torch.full((rows, 576), 0.5, dtype=dtype)
+    n_layers = max(1, min(6, 48 // rows))  # for few rows, more than a cache holds
+    weights = [torch.full(shape, 0.5, dtype=dtype) for shape in _SHAPES * n_layers]
+    inputs = [torch.full((rows, weight.shape[1]), 0.5, dtype=dtype) for weight in weights]
     best: dict[Product, float] = dict.fromkeys(candidates, math.inf)
     for round_ in range(_ROUNDS):
         for product in candidates:
             if round_ and best[product] > _HOPELESS * min(best.values()):
                 continue
             start = time.perf_counter()
-            for weight in weights:
+            for x, weight in zip(inputs, weights):
                 _multiply(x, weight, product, dtype)
-            seconds = (time.perf_counter() - start) / n_matrices
+            seconds = (time.perf_counter() - start) / len(weights)
             best[product] = min(best[product], seconds)
     return best
 
