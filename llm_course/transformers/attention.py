@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..core import whole_number
 
-# %% ../../nbs/01_transformers/02_attention.ipynb #b3a10006
+# %% ../../nbs/01_transformers/02_attention.ipynb #d3643798
 def check_window(window: int | None, causal: bool = True) -> None:
     """Raises `ValueError` for a window below 1, and for a window without a causal mask.
 
@@ -37,7 +37,7 @@ def _check_counts(t_q: int, t_k: int) -> None:
     if t_q < 0 or t_k < 0:
         raise ValueError(f"a mask is for 0 tokens or more, got {t_q} queries and {t_k} keys")
 
-# %% ../../nbs/01_transformers/02_attention.ipynb #d3643798
+
 def causal_mask(
     t_q: int,  # queries
     t_k: int | None = None,  # keys; None: as many as queries
@@ -60,7 +60,7 @@ def causal_mask(
         seen = seen & (back < window)
     return seen
 
-# %% ../../nbs/01_transformers/02_attention.ipynb #386d064d
+# %% ../../nbs/01_transformers/02_attention.ipynb #b3a1000e
 def check_heads(n_heads: int, n_kv_heads: int) -> None:
     "Raises `ValueError` where key heads don't divide query heads, or there are none."
     if n_heads < 1:
@@ -130,7 +130,7 @@ def _check_options(
     if mask is not None:
         check_mask(mask, (*q.shape[:3], k.shape[2]))
 
-# %% ../../nbs/01_transformers/02_attention.ipynb #df50196a
+
 def attention_weights(
     q: Float[Tensor, "b h q d"],
     k: Float[Tensor, "b hk k d"],  # hk divides h: each key head serves h / hk query heads
@@ -159,7 +159,7 @@ def attention_weights(
     weights = scores.masked_fill(~allowed, lowest).softmax(-1)
     return weights.masked_fill(~allowed, 0.0)
 
-# %% ../../nbs/01_transformers/02_attention.ipynb #b3a1000e
+
 def attention(
     q: Float[Tensor, "b h q d"],
     k: Float[Tensor, "b hk k d"],
@@ -182,7 +182,7 @@ def attention(
     out = grouped @ v.float()  # in float32
     return out.view(b, h, t_q, v.shape[3]).to(v.dtype)
 
-# %% ../../nbs/01_transformers/02_attention.ipynb #86e7b9de
+# %% ../../nbs/01_transformers/02_attention.ipynb #5a89452c
 @runtime_checkable
 class Attend(Protocol):
     "What does the work of attention: `attention`, or a faster function with the same result."
@@ -261,7 +261,7 @@ def _description(layer: "MultiHeadAttention") -> str:
         parts.append(f"window {layer.window}")
     return ", ".join(parts)
 
-# %% ../../nbs/01_transformers/02_attention.ipynb #5a89452c
+
 class MultiHeadAttention(nn.Module):
     """Causal self-attention with `n_heads` query and `n_kv_heads` key heads (Ainslie et al. 2023).
 
