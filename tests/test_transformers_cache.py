@@ -101,10 +101,6 @@ def tokens_that_fit(
     return int(n_bytes // bytes_a_token)
 
 
-print(f"ours: {tokens_that_fit(1e9, 30, 3, 64):,} tokens")
-print(f"the other: {tokens_that_fit(1e9, 32, 32, 128):,} tokens")
-
-
 # nbs/01_transformers/08_cache.ipynb #be60efa8
 def crop_to_common(cache: KVCache, held: list[int], ids: list[int]) -> list[int]:
     common = 0
