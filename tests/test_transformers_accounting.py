@@ -97,12 +97,12 @@ def test_each_part_costs_two_operations_a_weight():
 # nbs/01_transformers/07_accounting.ipynb #fc1b9508
 def test_a_window_bounds_the_work_of_its_layers():
     small = {"vocab_size": 100, "dim": 64, "n_layers": 4, "n_heads": 4, "hidden_dim": 96}
-    scores_part = "attention, scores and averages"
-    unbounded = Config(**small)
+    named = "attention, scores and averages"
+    whole = Config(**small)
     windowed = Config(**small, architecture="mistral", window=10, window_layers=(1, 3))
-    assert flops_per_token(unbounded, 100)[scores_part] == 100 * flops_per_token(unbounded, 1)[scores_part]
-    assert flops_per_token(windowed, 10) == flops_per_token(unbounded, 10)
-    shorter, longer = flops_per_token(windowed, 100)[scores_part], flops_per_token(unbounded, 100)[scores_part]
+    assert flops_per_token(whole, 100)[named] == 100 * flops_per_token(whole, 1)[named]
+    assert flops_per_token(windowed, 10) == flops_per_token(whole, 10)
+    shorter, longer = flops_per_token(windowed, 100)[named], flops_per_token(whole, 100)[named]
     assert shorter * (100 + 100) == longer * (100 + 10)  # half of the layers see 10 tokens
 
 
@@ -126,14 +126,14 @@ def test_what_is_no_config_and_no_number_is_refused():
 
 # nbs/01_transformers/07_accounting.ipynb #c5a10011
 def test_counts_are_those_that_were_published():
-    """parameter_counts gives the totals of Hugging Face's SmolLM2 135M, GPT-2 124M and Llama 2 7B
+    """parameter_counts gives the totals of Hugging Face's SmolLM2, GPT-2 and Llama 2 7B
 
     Oracle: transformers, built from its own configs
     Tolerance: exact
     """
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-    our_config = Config(vocab_size=49152, dim=576, n_layers=30, n_heads=9, hidden_dim=1536, n_kv_heads=3)
+    small_one = Config(vocab_size=49152, dim=576, n_layers=30, n_heads=9, hidden_dim=1536, n_kv_heads=3)
     described = LlamaConfig(
         vocab_size=49152,
         hidden_size=576,
@@ -145,7 +145,7 @@ def test_counts_are_those_that_were_published():
     )
     with torch.device("meta"):
         theirs = LlamaForCausalLM(described)
-    assert sum(parameter_counts(our_config).values()) == theirs.num_parameters() == 134_515_008
+    assert sum(parameter_counts(small_one).values()) == theirs.num_parameters() == 134_515_008
 
     sizes = {"vocab_size": 50257, "dim": 768, "n_layers": 12, "n_heads": 12, "hidden_dim": 3072}
     biases = {"qkv_bias": True, "out_bias": True, "mlp_bias": True}
@@ -168,10 +168,10 @@ def test_solution_variants():
     totals = variants(Config(49152, 576, 30, 9, 1536, n_kv_heads=3))
     assert totals["as it is"] == 134_515_008
     assert totals["own output"] - totals["as it is"] == 49152 * 576
-    small_config = Config(100, 32, 2, 4, 48)
+    tiny = Config(100, 32, 2, 4, 48)
     one_mlp = sum(p.numel() for p in MLP(32, 128).parameters())
-    without = sum(parameter_counts(small_config).values()) - parameter_counts(small_config)["feed-forward"]
-    assert variants(small_config)["GPT-2's feed-forward"] == without + 2 * one_mlp
+    without = sum(parameter_counts(tiny).values()) - parameter_counts(tiny)["feed-forward"]
+    assert variants(tiny)["GPT-2's feed-forward"] == without + 2 * one_mlp
 
 
 # nbs/01_transformers/07_accounting.ipynb #c33ecf60
@@ -180,7 +180,7 @@ def test_solution_texts_that_fit():
     fit = texts_that_fit(our_config, 8_000_000_000, 2048)
     assert fit == 163, f"8 GB hold SmolLM2's weights and 163 texts of 2,048 tokens, yours says {fit}"
     assert texts_that_fit(our_config, 200_000_000, 10) == 0, "the weights alone take 269 MB"
-    assert texts_that_fit(our_config, 8_000_000_000, 2048, bytes_each=4) < fit // 2, "float32 takes 4 bytes"
+    assert texts_that_fit(our_config, 8_000_000_000, 2048, bytes_each=4) < fit // 2
 
 
 # nbs/01_transformers/07_accounting.ipynb #c5a10022
@@ -190,7 +190,7 @@ def test_solution_tokens_per_second():
     assert 147 < one < 150, f"one text on an A100: about 148 tokens a second, yours says {one:.0f}"
     many = tokens_per_second(large, 2.039e12, 1000, texts=16)
     assert 1400 < many < 1550, f"16 texts: about 1,500 tokens a second, yours says {many:.0f}"
-    our_config = Config(49152, 576, 30, 9, 1536, n_kv_heads=3)
-    nothing_held = tokens_per_second(our_config, 1e9, 0)
+    same = Config(49152, 576, 30, 9, 1536, n_kv_heads=3)
+    nothing_held = tokens_per_second(same, 1e9, 0)
     assert abs(nothing_held - 1e9 / (2 * 134_515_008)) < 1e-6, "a tied matrix is read whole"
-    assert tokens_per_second(our_config, 1e9, 100, bytes_each=4) < tokens_per_second(our_config, 1e9, 100)
+    assert tokens_per_second(same, 1e9, 100, bytes_each=4) < tokens_per_second(same, 1e9, 100)
