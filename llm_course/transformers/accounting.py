@@ -56,7 +56,8 @@ def flops_per_token(
 ) -> dict[str, int]:  # part of the model -> floating-point operations
     """Multiplications and additions of the matrix products for one token.
 
-    Norms, RoPE and softmax are left out. The backward pass costs twice as much again.
+    Norms, RoPE and softmax are left out. A token of training costs three times as much: the
+    backward pass takes two products for each of the forward pass.
     Raises `ValueError` for a `seen` below 1.
     """
     query_size, key_size = _head_sizes(config)
