@@ -388,6 +388,13 @@ def test_attention_errors_say_what_does_not_fit():
     for name, sizes in (("dim", ("32", 4)), ("n_heads", (32, 4.0)), ("n_kv_heads", (32, 4, 2.0))):
         with expect_fail(TypeError, f"{name} is a whole number, got"):
             MultiHeadAttention(*sizes)
+    for dim in (0, -32):
+        with expect_fail(ValueError, f"dim must be at least 1, got {dim}"):
+            MultiHeadAttention(dim, 4)
+    with expect_fail(TypeError, "attend is a function such as attention, got int"):
+        MultiHeadAttention(32, 4, attend=3)
+    with expect_fail(TypeError, "attention is for a tensor of tokens, got str"):
+        MultiHeadAttention(32, 4)("x")
     with expect_fail(ValueError, "head_dim must be at least 1, got 0"):
         MultiHeadAttention(32, 4, head_dim=0)
     with expect_fail(TypeError, "values are a tensor, got list"):

@@ -55,7 +55,7 @@ def test_every_product_is_as_exact_as_the_plain_one():
         torch.float64: ("plain", None),
     }
     for shape in ((1, 1, 96), (3, 1, 96), (1, 4, 96), (96,), (2, 5, 96), (33, 96), (0, 96)):
-        for out in (64, 33, 3000):  # 33 can't be cut in two; 3,000 is measured
+        for out in (64, 192, 33, 3000):  # 33 can't be cut in two; 3,000 is measured
             bias = torch.randn(out, generator=gen)
             x, w = torch.randn(shape, generator=gen), torch.randn(out, 96, generator=gen)
             for dtype, products in ways.items():
@@ -202,6 +202,10 @@ def test_what_does_not_fit_is_refused():
         skinny_linear(x, w, torch.zeros(4))
     with expect_fail(ValueError, "two dimensions"):
         skinny_linear(x, w[0])
+    with expect_fail(TypeError, "rows is a whole number, got '8'"):
+        fastest_product(torch.float32, "8")
+    with expect_fail(TypeError, "dtype is one of PyTorch's"):
+        fastest_product("float32", 8)
     with expect_fail(ValueError, "no product 'as float32' for torch.float32; there are plain"):
         skinny_linear(x, w, product="as float32")
     with expect_fail(TypeError, "weight must be a tensor, got list"):

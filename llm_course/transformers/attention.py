@@ -224,7 +224,7 @@ class Cache(Protocol):
 
 
 def _head_size(dim: int, n_heads: int, n_kv_heads: int, head_dim: int | None) -> int:
-    whole_number("dim", dim)
+    whole_number("dim", dim, at_least=1)
     whole_number("n_heads", n_heads)
     whole_number("n_kv_heads", n_kv_heads)
     if head_dim is not None:
@@ -238,6 +238,8 @@ def _head_size(dim: int, n_heads: int, n_kv_heads: int, head_dim: int | None) ->
 
 
 def _check_input(x: Tensor, dim: int) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"attention is for a tensor of tokens, got {type(x).__name__}")
     if x.ndim != 3 or x.shape[-1] != dim:
         raise ValueError(f"attention is for (batch, tokens, {dim} channels), got {tuple(x.shape)}")
 
@@ -265,7 +267,8 @@ def _description(layer: "MultiHeadAttention") -> str:
 class MultiHeadAttention(nn.Module):
     """Causal self-attention with `n_heads` query and `n_kv_heads` key heads (Ainslie et al. 2023).
 
-    Raises `ValueError` for numbers that don't divide, and for input of other than `dim` channels.
+    Raises `ValueError` for numbers that don't divide, and for input of other than `dim` channels,
+    `TypeError` for what is no number, function or tensor.
     """
 
     def __init__(
@@ -284,6 +287,8 @@ class MultiHeadAttention(nn.Module):
     ):
         super().__init__()
         check_window(window)
+        if not callable(attend):
+            raise TypeError(f"attend is a function such as attention, got {type(attend).__name__}")
         self.dim = dim
         self.n_heads = n_heads
         self.n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads

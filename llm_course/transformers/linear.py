@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..core import whole_number
+
 # %% ../../nbs/01_transformers/12_linear.ipynb #6a90d4b1
 Product = Literal["plain", "weights first", "input first", "without oneDNN", "as float32"]
 
@@ -145,7 +147,7 @@ def _measure(dtype: torch.dtype, rows: int) -> dict[Product, float]:
     candidates = _CANDIDATES[dtype]
     if "as float32" in candidates:
         fastest_product(torch.float32, rows)  # it asks for this one
-    n_layers = max(1, min(6, 48 // rows))  # for few rows, more than a cache holds
+    n_layers = max(1, min(6, 48 // rows))  # for few rows, more than most caches hold
     weights = [torch.full(shape, 0.5, dtype=dtype) for shape in _SHAPES * n_layers]
     inputs = [torch.full((rows, weight.shape[1]), 0.5, dtype=dtype) for weight in weights]
     best: dict[Product, float] = dict.fromkeys(candidates, math.inf)
@@ -176,10 +178,16 @@ def _choose(seconds: dict[Product, float]) -> Product:
 
 
 def fastest_product(dtype: torch.dtype, rows: int) -> Product:
-    "The product that `skinny_linear` takes for so many rows, measured when first asked for."
+    """The product that `skinny_linear` takes for so many rows, measured when first asked for.
+
+    Raises `TypeError` for what is no type of PyTorch's, or no whole number.
+    """
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype is one of PyTorch's, such as torch.float32; got {dtype!r}")
+    rows = whole_number("rows", rows)
     if dtype not in _CANDIDATES or rows < 1:
         return "plain"
-    up = min(MOST_ROWS, 1 << (int(rows) - 1).bit_length())
+    up = min(MOST_ROWS, 1 << (rows - 1).bit_length())
     key = (dtype, up, torch.get_num_threads())
     if key not in _taken:
         with _measuring:

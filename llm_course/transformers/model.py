@@ -275,8 +275,11 @@ FIRST_WEIGHTS = 0.02  # their standard deviation, as in GPT-2
 def initialize(model: Transformer, generator: torch.Generator | None = None) -> None:
     """Gives a model random first weights, as GPT-2's (Radford et al. 2019).
 
-    They are small, and smaller still where a layer writes into the residual stream.
+    They are small, and smaller still where a layer writes into the residual stream. Raises
+    `TypeError` for what is no `Transformer`.
     """
+    if not isinstance(model, Transformer):
+        raise TypeError(f"first weights are for a Transformer, got {type(model).__name__}")
     writes = 2 * model.config.n_layers  # how many layers add to the stream
     for name, p in model.named_parameters():
         if p.ndim == 2:
