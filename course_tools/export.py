@@ -99,7 +99,7 @@ class NotebookTests:
 
     notebook: str  # path from the project's root
     package: str = ""
-    module: str = ""  # as in `#| default_exp`
+    module: str = ""  # as in `#| default_exp`; "" for a page without a module of its own
     exported: set[str] = field(default_factory=set)  # names in the module's `__all__`
     imports: dict[str, str] = field(default_factory=dict)  # what export cells import, by name
     elsewhere: dict[str, str] = field(
@@ -249,9 +249,9 @@ class NotebookTests:
             body.append("\n".join(lines) + "\n" + _indent(code))
         if any(marks for _, marks in self.tests.values()):
             imports.add("import pytest")
-        mod = f"{self.package}.{self.module}"
+        subject = f"`{self.package}.{self.module}`" if self.module else f"the page {self.notebook}"
         origin = f"{HEADER} from {self.notebook}: change a test there, in the cell that it names."
-        doc = f'"""Tests of `{mod}`.\n\n{origin}\n"""\n'
+        doc = f'"""Tests of {subject}.\n\n{origin}\n"""\n'
         return doc + "\n".join(_merge(imports)) + "\n\n" + "\n\n\n".join(body) + "\n"
 
 
@@ -298,6 +298,12 @@ def test_path(root: Path, module: str) -> Path:
     return root / "tests" / f"test_{module.replace('.', '_')}.py"
 
 
+def name_of(path: Path) -> str:
+    "What a notebook without a module is called: `chapter.page`, without the numbers."
+    parts = path.resolve().relative_to(get_config().nbs_path.resolve()).with_suffix("").parts
+    return ".".join(re.sub(r"^\d+_", "", part) for part in parts)
+
+
 def modules_of(paths) -> dict[str, Path]:
     "The module that each notebook exports to (`#| default_exp`), with the notebook."
     found = {}
@@ -312,8 +318,11 @@ def modules_of(paths) -> dict[str, Path]:
     return found
 
 
-def delete_orphans(root: Path, lib: Path, modules: set[str]):
+def delete_orphans(root: Path, lib: Path, notebooks):
     "Delete exported modules and tests whose notebook is gone, or has no such cells any more."
+    modules = modules_of(notebooks)
+    exporting = {path.resolve() for path in modules.values()}
+    others = [name_of(path) for path in map(Path, notebooks) if path.resolve() not in exporting]
     for p in lib.rglob("*.py"):
         if p.name.startswith("_"):
             continue
@@ -327,7 +336,7 @@ def delete_orphans(root: Path, lib: Path, modules: set[str]):
                 "__pycache__",
             } and p.parent != lib:
                 (p.parent / "__init__.py").unlink(missing_ok=True)
-    keep = {test_path(root, m) for m in modules}
+    keep = {test_path(root, name) for name in [*modules, *others]}
     for p in (root / "tests").glob("test_*.py"):
         if p not in keep and HEADER in p.read_text(encoding="utf-8"):
             p.unlink()
@@ -347,20 +356,14 @@ class TestProc(Processor):
         claims = {claim.cell: claim for claim in claims_on(read_nb(path).cells)}
         name = path.relative_to(self.root).as_posix()
         self.tests = NotebookTests(name, cfg.lib_path.name, claims=claims)
-        delete_orphans(self.root, cfg.lib_path, set(modules_of(nbglob())))
+        delete_orphans(self.root, cfg.lib_path, nbglob())
 
     def cell(self, cell):
         self.tests.add(cell)
 
     def end(self):
-        if not self.tests.module:
-            if self.tests.tests:
-                raise ValueError(
-                    f"{self.tests.notebook} has tests, "
-                    "but no `#| default_exp` to name their file after"
-                )
-            return
-        path, source = test_path(self.root, self.tests.module), self.tests.source()
+        name, source = self.tests.module or name_of(Path(self.nb.path_)), self.tests.source()
+        path = test_path(self.root, name)
         if not source:
             return path.unlink(missing_ok=True)
         path.parent.mkdir(exist_ok=True)

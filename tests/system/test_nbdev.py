@@ -192,6 +192,22 @@ def test_orphans_are_deleted_and_nothing_else(project):
     )
 
 
+def test_a_page_without_a_module_has_its_tests(project):
+    folder = project.folder / "nbs" / "01_chap"
+    folder.mkdir()
+    tested = "#| test a\nassert 1 + 1 == 2"
+    project.notebook("01_chap/02_page.ipynb", tested)
+    project.notebook("mod.ipynb", *SETUP)  # another export leaves them alone
+    assert project.export().returncode == 0
+    tests = project.folder / "tests" / "test_chap_page.py"
+    assert "Tests of the page nbs/01_chap/02_page.ipynb." in tests.read_text()
+    assert not (project.folder / "toy" / "chap" / "page.py").exists()
+    assert "1 passed" in project.pytest().stdout
+    project.notebook("01_chap/02_page.ipynb", "1 + 1")  # the last test goes
+    assert project.export().returncode == 0
+    assert not tests.exists()
+
+
 def test_a_claim_becomes_the_tests_docstring_and_no_code(project):
     claim = "#| claim: Twice: once, and once more,\n#| claim: is two.\n#| oracle: `x + x`\n"
     project.notebook("mod.ipynb", *SETUP, f"#| test a\n{claim}assert double(1) == 2")
