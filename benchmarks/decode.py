@@ -17,10 +17,11 @@ from torch import nn
 
 from llm_course import load
 from llm_course.core import settings
-from llm_course.transformers.attention import MultiHeadAttention, attention
+from llm_course.transformers.attention import attention
 from llm_course.transformers.cache import KVCache, ceil_div
 from llm_course.transformers.generation import generate, generate_batch
 from llm_course.transformers.linear import SkinnyLinear, measured_products
+from llm_course.transformers.multihead import MultiHeadAttention
 from llm_course.transformers.paged import KVPool, PagedKVCache
 
 NAME = "SmolLM2-135M-Instruct"
