@@ -52,6 +52,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'llm_course/transformers/attention.py'),
                                                    'llm_course.transformers.attention.check_qkv': ( '01_transformers/attention.html#check_qkv',
                                                                                                     'llm_course/transformers/attention.py'),
+                                                   'llm_course.transformers.attention.check_scale': ( '01_transformers/attention.html#check_scale',
+                                                                                                      'llm_course/transformers/attention.py'),
                                                    'llm_course.transformers.attention.check_window': ( '01_transformers/attention.html#check_window',
                                                                                                        'llm_course/transformers/attention.py')},
             'llm_course.transformers.blocks': { 'llm_course.transformers.blocks.Block': ( '01_transformers/blocks.html#block',

@@ -206,6 +206,18 @@ def test_attention_errors_say_what_does_not_fit():
         attention("q", k, v)
     with expect_fail(TypeError, "a mask is a boolean tensor, got list"):
         attention(q, k, v, mask=[[True]])
+    with expect_fail(ValueError, "floating-point numbers of 16 to 64 bits, got queries of torch.int64"):
+        attention(q.long(), k.long(), v.long())
+    with expect_fail(ValueError, "got values of torch.int64"):
+        attention(q, k, v.long())
+    with expect_fail(TypeError, "causal is True or False, got 'no' (str)"):
+        attention(q, k, v, causal="no")
+    for scale in ("a", True, torch.tensor(1.0)):
+        with expect_fail(TypeError, "a scale is a number, got"):
+            attention(q, k, v, scale=scale)
+    for scale in (float("nan"), float("inf")):
+        with expect_fail(ValueError, f"a scale is a finite number, got {scale}"):
+            attention(q, k, v, scale=scale)
 
 
 # nbs/01_transformers/02_attention.ipynb #2dc8f75f

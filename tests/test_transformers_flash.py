@@ -359,6 +359,10 @@ def test_errors_say_what_does_not_fit():
             flash_attention(queries.tolist(), keys, values, impl=impl)
     with expect_fail(ValueError, "use one of auto, sdpa, tiled, naive"):
         flash_attention(queries, keys, values, impl="fast")
+    with expect_fail(TypeError, "a scale is a number, got 'a' (str)"):
+        flash_attention(queries, keys, values, scale="a")
+    with expect_fail(TypeError, "causal is True or False, got 1 (int)"):
+        flash_attention(queries, keys, values, causal=1)
 
 
 # nbs/01_transformers/13_flash.ipynb #a0292597

@@ -348,6 +348,8 @@ def test_what_the_kernels_cannot_do_is_named():
         triton_attention(queries, keys, values, window=3)
     with expect_fail(TypeError, "the kernels take tensors, got list"):
         triton_attention(queries.tolist(), keys, values)
+    with expect_fail(TypeError, "a scale is a number, got 'a' (str)"):
+        triton_attention(queries, keys, values, scale="a")
 
 
 # nbs/01_transformers/14_kernels.ipynb #b6a2e9c0

@@ -21,6 +21,7 @@ from llm_course.transformers.attention import (
     causal_mask,
     check_mask,
     check_qkv,
+    check_scale,
     check_window,
 )
 
@@ -359,6 +360,7 @@ def flash_attention(
             " (for triton, import llm_course.transformers.kernels first)"
         )
     _check(q, k, v, causal, window)
+    check_scale(scale)
     if scale is None:
         scale = 1 / math.sqrt(q.shape[-1])
     if mask is not None:

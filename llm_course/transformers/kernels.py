@@ -16,7 +16,12 @@ import triton.language as tl
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .attention import check_heads, check_qkv, check_window
+from llm_course.transformers.attention import (
+    check_heads,
+    check_qkv,
+    check_scale,
+    check_window,
+)
 from .cache import ceil_div
 from .flash import IMPLS, LARGEST_HEAD, fits_triton  # noqa: F401
 
@@ -652,6 +657,7 @@ def triton_attention(
     _check_tensors(q, k, v)
     check_qkv(q, k, v)
     check_window(window, causal)
+    check_scale(scale)
     if k.shape != v.shape:
         raise ValueError(f"keys {tuple(k.shape)} and values {tuple(v.shape)} must agree in shape")
     if tiles is not None and any(n < 16 or n & (n - 1) for n in tiles):
@@ -851,6 +857,7 @@ def triton_paged_attention(
     _check_tensors(q, k_pool, v_pool)
     _check_pages(q, k_pool, v_pool, block_table, lengths)
     check_window(window)
+    check_scale(scale)
     if splits is not None and splits < 1:
         raise ValueError(f"the keys are split in one part or more, got {splits}")
     if not q.numel():
