@@ -258,6 +258,16 @@ def test_block_errors_say_what_would_fit():
     for make in (MLP, SwiGLU):
         with expect_fail(ValueError, "hidden_dim is at least 1, got 0"):
             make(4, 0)
+    for layer in (MLP(8, 16), SwiGLU(8, 16)):
+        with expect_fail(ValueError, "the input is torch.float64, the layer's weights are"):
+            layer(torch.zeros(2, 8, dtype=torch.float64))
+    for layer in (MLP(8, 16), SwiGLU(8, 16), RMSNorm(8), LayerNorm(8)):
+        with expect_fail(ValueError, "is for floating-point numbers, got torch.int64"):
+            layer(torch.zeros(2, 8, dtype=torch.int64))
+        with expect_fail(TypeError, "is for tensors, got list"):
+            layer([1.0] * 8)
+        with expect_fail(ValueError, "channels, got a tensor of shape ()"):
+            layer(torch.tensor(1.0))
 
 
 # nbs/01_transformers/05_blocks.ipynb #5e3b1feb

@@ -224,6 +224,8 @@ def test_wrong_positions_and_caches_are_named():
     assert old(torch.zeros(1, 8, dtype=torch.long)).isfinite().all()
     with expect_fail(ValueError, "position 8 has no vector: the model learned 8 (0 to 7)"):
         old(torch.zeros(1, 9, dtype=torch.long))
+    with expect_fail(TypeError, "got the class KVCache"):
+        model(torch.tensor([[1]]), cache=KVCache)
 
 
 # nbs/01_transformers/06_model.ipynb #2848e005

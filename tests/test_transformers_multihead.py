@@ -249,6 +249,25 @@ def test_layer_errors_say_what_does_not_fit():
         MultiHeadAttention(32, 4)("x")
     with expect_fail(ValueError, "head_dim must be at least 1, got 0"):
         MultiHeadAttention(32, 4, head_dim=0)
+    layer = MultiHeadAttention(32, 4)
+    inputs = torch.zeros(1, 3, 32)
+    for kind in (torch.int64, torch.float64):
+        with expect_fail(ValueError, f"the input is {kind}, the layer's weights are torch.float32"):
+            layer(inputs.to(kind))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(inputs.bfloat16()).dtype == torch.bfloat16
+    with expect_fail(TypeError, "a cache has attend(), advance() and lengths, as KVCache; got dict"):
+        layer(inputs, cache={})
+    with expect_fail(TypeError, "got the class object"):
+        layer(inputs, cache=object)
+    with expect_fail(TypeError, "rotate is a function, got 3 (int)"):
+        layer(inputs, rotate=3)
+    with expect_fail(ValueError, "keeps their shape (1, 8, 3, 8); it gave (1, 8, 3, 2)"):
+        layer(inputs, rotate=lambda qk: qk[..., :2])
+    with expect_fail(TypeError, "qk_norm is a function, got True (bool)"):
+        MultiHeadAttention(32, 4, qk_norm=True)
+    with expect_fail(TypeError, "linear is a function, got 3 (int)"):
+        MultiHeadAttention(32, 4, linear=3)
 
 
 # nbs/01_transformers/03_multihead.ipynb #4790bb82

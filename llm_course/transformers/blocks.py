@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .multihead import Cache
+from .multihead import Cache, check_type
 
 # %% ../../nbs/01_transformers/05_blocks.ipynb #63ed4da7
 Activation = Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu"]
@@ -55,6 +55,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b c"]:
         _check_width(self, x, self.dim)
+        check_type(x, self.up_proj)
         return self.down_proj(self.activation(self.up_proj(x)))
 
     def extra_repr(self) -> str:
@@ -68,7 +69,11 @@ def _check_sizes(**sizes: int) -> None:
 
 
 def _check_width(module: nn.Module, x: Tensor, dim: int) -> None:
-    if x.shape[-1] != dim:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{type(module).__name__} is for tensors, got {type(x).__name__}")
+    if not x.is_floating_point():
+        raise ValueError(f"{type(module).__name__} is for floating-point numbers, got {x.dtype}")
+    if x.shape[-1:] != (dim,):
         raise ValueError(
             f"this {type(module).__name__} is for {dim} channels, got a tensor of shape "
             f"{tuple(x.shape)}; the last number should be {dim}"
@@ -96,6 +101,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b c"]:
         _check_width(self, x, self.dim)
+        check_type(x, self.gate_up_proj)
         gate, up = self.gate_up_proj(x).chunk(2, -1)
         return self.down_proj(F.silu(gate) * up)
 

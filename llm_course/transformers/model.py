@@ -29,7 +29,7 @@ from llm_course.transformers.blocks import (
     RMSNorm,
     SwiGLU,
 )
-from .multihead import Attend, Cache, MultiHeadAttention
+from .multihead import Attend, Cache, MultiHeadAttention, check_is_cache
 from llm_course.transformers.positions import (
     apply_rope,
     rope_amplitude,
@@ -231,10 +231,7 @@ def check_cache(cache: Cache | None, batch: int) -> None:
     "Raises `TypeError` for what is no cache, `ValueError` for one of another batch."
     if cache is None:
         return
-    if not isinstance(cache, Cache):
-        raise TypeError(
-            f"a cache has attend(), advance() and lengths, as KVCache; got {type(cache).__name__}"
-        )
+    check_is_cache(cache)
     if len(cache.lengths) != batch:
         raise ValueError(
             f"the cache holds {len(cache.lengths)} sequences, the input {batch}: "
