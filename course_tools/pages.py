@@ -14,7 +14,7 @@ from nbdev.process import NBProcessor, Processor
 
 from course_tools.pictures import write
 from course_tools.proved import claims_on
-from course_tools.words import is_answer, later_tests, texts_of
+from course_tools.words import is_answer, later_tests, texts_of, without_number
 
 WORDS_PER_MINUTE, LINES_PER_MINUTE = 200, 20  # of prose, and of code that is read with care
 
@@ -22,11 +22,6 @@ WORDS_PER_MINUTE, LINES_PER_MINUTE = 200, 20  # of prose, and of code that is re
 def slug(heading: str) -> str:
     "The anchor of a heading: GitHub's, which is also myst-parser's."
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-
-
-def chapter_of(folder: str) -> str:
-    "A chapter's name without the number that orders it."
-    return re.sub(r"^\d+_", "", folder)
 
 
 # Notebooks --------------------------------------------------------------------------------------
@@ -222,8 +217,8 @@ class Page:
     def __init__(self, path: Path, nbs: Path):
         self.path, rel = path, path.relative_to(nbs)
         self.number = path.stem.split("_")[0] if path.stem[0].isdigit() else ""
-        self.chapter = chapter_of(rel.parts[0]) if len(rel.parts) > 1 else ""
-        self.name = "tour" if rel.as_posix() == "index.ipynb" else chapter_of(path.stem)
+        self.chapter = without_number(rel.parts[0]) if len(rel.parts) > 1 else ""
+        self.name = "tour" if rel.as_posix() == "index.ipynb" else without_number(path.stem)
         self.docname = f"{self.chapter}/{self.name}" if self.chapter else self.name
         cells = read_nb(path).cells
         first = next((c.source for c in cells if c.cell_type == "markdown"), "")

@@ -3,6 +3,7 @@
 import re
 
 LINE = re.compile(r"#\|\s*([^\s:]+)\s*:?\s?(.*)")
+NUMBER = re.compile(r"^\d+_")  # what orders chapters and pages
 FOLDED = {"hide", "fold", "draw", "solution"}  # words of cells whose source JupyterLab folds
 
 
@@ -15,6 +16,11 @@ def texts_of(source: str) -> dict[str, str]:
         if m := LINE.fullmatch(line.strip()):
             found.setdefault(m[1], []).append(m[2].strip())
     return {word: " ".join(lines).strip() for word, lines in found.items()}
+
+
+def without_number(name: str) -> str:
+    "A chapter's or a page's name without the number that orders it."
+    return NUMBER.sub("", name)
 
 
 def words_of(cell) -> dict[str, str]:
