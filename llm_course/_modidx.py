@@ -606,6 +606,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'llm_course/transformers/multihead.py'),
                                                    'llm_course.transformers.multihead._project': ( '01_transformers/multihead.html#_project',
                                                                                                    'llm_course/transformers/multihead.py'),
+                                                   'llm_course.transformers.multihead._side_by_side': ( '01_transformers/multihead.html#_side_by_side',
+                                                                                                        'llm_course/transformers/multihead.py'),
                                                    'llm_course.transformers.multihead._turned': ( '01_transformers/multihead.html#_turned',
                                                                                                   'llm_course/transformers/multihead.py'),
                                                    'llm_course.transformers.multihead.check_is_cache': ( '01_transformers/multihead.html#check_is_cache',
