@@ -403,6 +403,7 @@ def test_generate_checks_before_it_starts():
     for prompt, new, message in (
         ([], 1, "the prompt is empty"),
         ([50], 1, "outside the vocabulary of 50"),
+        ([2**70], 1, "outside the vocabulary of 50"),
         ([-1], 1, whole),
         ([1], -1, "max_new_tokens must be at least 0, got -1"),
         ([1] * 17, 0, "leaves room for 0"),
@@ -471,19 +472,48 @@ def test_what_is_no_function_and_no_cache_is_a_type_error():
                 call(pick=pick)
         with expect_fail(TypeError, "process is called as process(ids, logits)"):
             call(processors=[Counter()])
-        with expect_fail(TypeError, "processors is a list of functions"):
-            call(processors=greedy)
+        for processors in (greedy, None, 3):
+            with expect_fail(TypeError, "processors is a list of functions"):
+                call(processors=processors)
+        for generator in (42, "seed", torch.Generator):
+            with expect_fail(TypeError, "a generator is one such as seed_everything(3) gives; got"):
+                call(generator=generator)
         with expect_fail(TypeError, "unexpected keyword argument 'stop_id'"):
             call(stop_id=3)
         call(pick=torch.argmax) if call is run else None  # written in C: it doesn't say
     with expect_fail(TypeError, "unexpected keyword argument 'temperature'"):
         lm.chat("Hello", temperature=0.5)
-    with expect_fail(TypeError, "a model is a Transformer, such as lm.model; got NoneType"):
-        generate(None, [1], 3)
+    peer = torch.nn.Linear(2, 2)
+    peer.config = model.config  # as a model of transformers has one
+    wrong_models = ((None, "NoneType"), (Transformer, "the class Transformer"), (peer, "Linear"))
+    for wrong, name in wrong_models:
+        for call in (lambda: generate(wrong, [1], 3), lambda: LanguageModel(wrong)):
+            with expect_fail(TypeError, f"a model is a Transformer, such as lm.model; got {name}"):
+                call()
+    for wrong in ("gpt2", 3, object()):
+        with expect_fail(TypeError, "a tokenizer is one such as lm.tokenizer, or None; got"):
+            LanguageModel(model, wrong)
+        with expect_fail(TypeError, "a tokenizer is one such as lm.tokenizer, or None; got"):
+            LanguageModel(model).tokenizer = wrong
+        with expect_fail(TypeError, "next_logits takes a LanguageModel, got"):
+            next_logits(wrong, "Hi")
+        with expect_fail(TypeError, "on_step is a function of the rows that run, got"):
+            generate_batch(model, [[1]], 3, on_step=wrong)
+    for wrong in (None, 3, "", {}, "text"):
+        with expect_fail(TypeError, "prompts are a list of lists of ids, got"):
+            generate_batch(model, wrong, 3)
+    with expect_fail(ValueError, "token ids come as a list"):
+        list(stream_text(lm.tokenizer, [1], after=None))
     with expect_fail(TypeError, "a tokenizer decodes ids"):
         list(stream_text(None, [1]))
     with expect_fail(TypeError, "scores are a tensor (rows, vocabulary), got str"):
         greedy("scores")
+    rows = torch.eye(3)
+    for wrong in (rows.long(), rows.bool(), rows.to(torch.complex64), rows[0], rows[None], rows[:, :0]):
+        with expect_fail(ValueError, "scores are floating-point numbers (rows, vocabulary), got"):
+            greedy(wrong)
+    with expect_fail(ValueError, "scores are on the meta device"):
+        greedy(rows.to("meta"))
 
 
 # nbs/01_transformers/12_generation.ipynb #1a9fe5ea
@@ -519,6 +549,10 @@ def test_what_pick_and_processors_give_is_checked():
         (lambda ids: ids[:, None].expand(-1, 2), "got the shape"),
         (lambda ids: ids * 0 + 50, "from 0 to 49, got 50"),
         (lambda ids: ids * 0 - 1, "from 0 to 49, got -1"),
+        (lambda ids: "text", "got 'text'"),
+        (lambda ids: {}, "got {}"),
+        (lambda ids: [2**70] * len(ids), "got [1180591620717411303424"),
+        (lambda ids: ids.to("meta"), "got the shape"),
     ):
         with expect_fail(ValueError, message):
             list(generate(model, prompts[0], 4, pick=returns(change)))
@@ -527,6 +561,12 @@ def test_what_pick_and_processors_give_is_checked():
     for process in (lambda ids, logits: None, lambda ids, logits: logits[0]):
         with expect_fail(ValueError, "a processor returns scores of the shape (1, 50)"):
             list(generate(model, prompts[0], 4, processors=[process]))
+    for kind in (torch.int64, torch.bool, torch.complex64):
+        rounded = [lambda ids, logits: logits.to(kind)]
+        with expect_fail(ValueError, f"(rows, vocabulary), got {kind} of shape (1, 50)"):
+            list(generate(model, prompts[0], 4, processors=rounded))
+        with expect_fail(ValueError, f"(rows, vocabulary), got {kind} of shape (1, 50)"):
+            generate_batch(model, prompts, 4, processors=rounded)
 
 
 # nbs/01_transformers/12_generation.ipynb #bc63212e
