@@ -172,6 +172,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                         'llm_course/transformers/checkpoints.py'),
                                                      'llm_course.transformers.checkpoints._assemble': ( '01_transformers/checkpoints.html#_assemble',
                                                                                                         'llm_course/transformers/checkpoints.py'),
+                                                     'llm_course.transformers.checkpoints._check_per_layer': ( '01_transformers/checkpoints.html#_check_per_layer',
+                                                                                                               'llm_course/transformers/checkpoints.py'),
                                                      'llm_course.transformers.checkpoints._config_from_gguf': ( '01_transformers/checkpoints.html#_config_from_gguf',
                                                                                                                 'llm_course/transformers/checkpoints.py'),
                                                      'llm_course.transformers.checkpoints._fetch_repository': ( '01_transformers/checkpoints.html#_fetch_repository',
