@@ -284,6 +284,7 @@ def test_position_errors_say_what_was_given():
             rope_cos_sin(at, given)
     with expect_fail(ValueError, "positions are on meta, frequencies on cpu: move one of them"):
         rope_cos_sin(at.to("meta"), freqs)
+    assert unwrap(rope_cos_sin)(at, freqs, 2**70)[0].isfinite().all()
     for amplitude in (None, "1", float("nan"), True):
         with expect_fail(ValueError, f"the amplitude is a number such as 1.0, got {amplitude!r}"):
             rope_cos_sin(at, freqs, amplitude)

@@ -275,7 +275,7 @@ def stream_text(
 
     Raises `TypeError` for what is no tokenizer.
     """
-    if not hasattr(tokenizer, "decode"):
+    if not hasattr(tokenizer, "decode") or not hasattr(tokenizer, "stop_ids"):
         raise TypeError(f"a tokenizer decodes ids, such as lm.tokenizer; got {tokenizer!r}")
     held = id_list(after)  # what stands before, and the ids that wait
     waiting = 0  # how many ids of `held` wait

@@ -24,7 +24,7 @@ def _check_tensor(name: str, x: Tensor) -> None:
         raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
 
 
-def _check_angles(positions: Tensor, frequencies: Tensor, amplitude: float) -> None:
+def _check_angles(positions: Tensor, frequencies: Tensor, amplitude: object) -> None:
     "Raises `TypeError` or `ValueError` for what makes no angles."
     _check_tensor("positions", positions)
     _check_tensor("frequencies", frequencies)
@@ -125,8 +125,8 @@ def rope_cos_sin(
     if may_look and (positions < 0).any():
         raise ValueError(f"positions count from 0, got {positions.min().item()}")
     angles = positions[..., None] * frequencies  # (*b, t, half)
-    cos = angles.cos() * amplitude
-    sin = angles.sin() * amplitude
+    cos = angles.cos() * float(amplitude)
+    sin = angles.sin() * float(amplitude)
     return torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
 
 # %% ../../nbs/01_transformers/04_positions.ipynb #506bf4c6
