@@ -246,6 +246,10 @@ def test_ids_may_be_tensors_and_nonsense_is_refused():
         lambda: cache.evict(None),
         lambda: PrefixCache(8),
         lambda: chain_hash("", [1]),
+        lambda: chain_hash(b"", b"12345678"),
+        lambda: chain_hash(b"", [True]),
+        lambda: PrefixCache(pool, hash="sha256"),
+        lambda: PrefixCache(pool, hash=lambda parent, tokens: 3).match(ids),
     ):
         with expect_fail(TypeError):
             bad()
@@ -311,6 +315,10 @@ def test_a_session_refuses_nonsense_at_once():
         lambda: ChatSession(lm, prefix.pool),
         lambda: ChatSession(None, prefix),
         lambda: ChatSession(lm, prefix, salt=None),
+        lambda: ChatSession(lm, prefix, None),
+        lambda: ChatSession(lm, prefix, "Hello"),
+        lambda: ChatSession(lm, prefix, ["Hello"]),
+        lambda: ChatSession(lm, prefix, {"role": "system", "content": "Hello"}),
         lambda: ChatSession(lm, prefix).send(None),
         lambda: ChatSession(lm, prefix).send("Hello", None),
     ):
