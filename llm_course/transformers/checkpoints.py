@@ -23,6 +23,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from llm_course.core import (
     DTYPES,
@@ -203,6 +204,14 @@ def _settle_head(
     return replace(config, tied=False), tensors
 
 
+class _Unfilled(TorchFunctionMode):
+    "Within it, a new model draws no random weights: on the meta device, that imports a compiler."
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        return kwargs["tensor"] if func is nn.init.normal_ else func(*args, **kwargs)
+
+
 def _assemble(
     config: Config,
     tensors: Mapping[str, Tensor],  # by the checkpoint's names
@@ -214,7 +223,7 @@ def _assemble(
 ) -> Transformer:
     "The model with these weights. Raises `ValueError` as `_matched` does."
     config, tensors = _settle_head(config, tensors, table)
-    with torch.device("meta"):  # shapes, but no memory
+    with torch.device("meta"), _Unfilled():  # shapes, but no memory
         model = Transformer(config, attend=flash_attention, linear=SkinnyLinear)
     state = {}
     for name, parts in _matched(model, tensors, table, source).items():

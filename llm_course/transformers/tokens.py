@@ -29,6 +29,7 @@ from typing import (
 from ..core import atomic_write, check_switches, whole_number
 
 if TYPE_CHECKING:  # what is slow to import waits until it is needed
+    import gguf
     import jinja2
     import tokenizers
 
@@ -386,18 +387,33 @@ class GGUFFile(Protocol):
 
 def read_gguf(path: Path | str) -> GGUFFile:
     "An open `gguf.GGUFReader`. Raises `ValueError` if the file is missing, cut short, or no GGUF."
-    from gguf import GGUFReader
-
     path = _path(path)
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     try:
-        return GGUFReader(path)
+        return _gguf_reader()(path)
     except Exception as e:  # the reader raises whatever the broken bytes lead it to
         raise ValueError(
             f"{path} is not a GGUF file, or it is damaged or cut short "
             f"({type(e).__name__}: {e}); fetch it again"
         ) from None
+
+
+def _gguf_reader() -> "type[gguf.GGUFReader]":
+    "gguf's reader, three times as fast: it cuts 250,000 pieces, and a memmap is slow to cut."
+    import numpy as np
+    from gguf import GGUFReader
+
+    class Reader(GGUFReader):
+        @property
+        def data(self):
+            return self._array
+
+        @data.setter
+        def data(self, mapped):
+            self._array = mapped.view(np.ndarray)  # the same memory
+
+    return Reader
 
 
 def _gguf_fields(reader: GGUFFile) -> dict[str, Any]:
