@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DTYPES', 'PREFIX', 'settings', 'MODELS', 'Settings', 'read_value', 'load_settings', 'seed_everything', 'pick_device',
-           'whole_number', 'whole_numbers', 'atomic_write', 'ModelFile', 'check_model_file', 'FetchError',
-           'fetch_model']
+           'whole_number', 'whole_numbers', 'check_switches', 'atomic_write', 'ModelFile', 'check_model_file',
+           'FetchError', 'fetch_model']
 
 # %% ../nbs/00_core.ipynb #e7e4d8d5
 import configparser
@@ -214,19 +214,27 @@ def whole_number(
     """The value as an int.
 
     Raises `TypeError` for what is no whole number, `True` and `2.0` among it, and `ValueError`
-    for one below `at_least`.
+    for one below `at_least` or of more than 64 bits.
     """
-    dtype = str(getattr(value, "dtype", ""))  # of a tensor, or of NumPy's number
-    is_truth = isinstance(value, bool) or dtype.endswith("bool")
-    try:
-        number = None if is_truth else operator.index(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):  # the last two: a tensor with several numbers
-        number = None
+    number = value if type(value) is int else _index(value)
     if number is None:
         raise TypeError(f"{name} is a whole number, got {_shown(value)}")
     if at_least is not None and number < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {number}")
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{name} must fit into 64 bits, got {_shown(number)}")
     return number
+
+
+def _index(value: Any) -> int | None:
+    "A number as an int; None for what is no whole number."
+    dtype = str(getattr(value, "dtype", ""))  # of a tensor, or of NumPy's number
+    if isinstance(value, bool) or dtype.endswith("bool"):
+        return None
+    try:
+        return operator.index(value)
+    except (TypeError, ValueError, RuntimeError):  # the last two: a tensor with several numbers
+        return None
 
 
 def whole_numbers(
@@ -248,6 +256,13 @@ def whole_numbers(
     if isinstance(values, (str, bytes, Mapping, Set)) or not isinstance(values, Iterable):
         raise TypeError(f"{name} are a sequence of whole numbers, got {_shown(values)}")
     return [whole_number(f"each of {name}", n) for n in values]
+
+
+def check_switches(**switches: object) -> None:
+    "Raises `TypeError` for one that is neither True nor False."
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} is True or False, got {_shown(value)}")
 
 # %% ../nbs/00_core.ipynb #fb798e7c
 @contextmanager

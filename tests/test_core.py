@@ -15,8 +15,8 @@ import zipfile
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from llm_course.core import (DTYPES, FetchError, MODELS, ModelFile, Settings, atomic_write, check_model_file, fetch_model,
-    load_settings, pick_device, read_value, seed_everything, whole_number, whole_numbers)
+from llm_course.core import (DTYPES, FetchError, MODELS, ModelFile, Settings, atomic_write, check_model_file, check_switches,
+    fetch_model, load_settings, pick_device, read_value, seed_everything, whole_number, whole_numbers)
 
 # nbs/00_core.ipynb #6b354670
 import tempfile
@@ -200,6 +200,13 @@ def test_whole_numbers_come_in_many_types_and_others_are_refused():
             whole_number("n", value)
     with expect_fail(ValueError, "n must be at least 2, got 1"):
         whole_number("n", 1, at_least=2)
+    for value in (2**63, -(2**63) - 1, 10**400):
+        with expect_fail(ValueError, "n must fit into 64 bits, got"):
+            whole_number("n", value)
+    check_switches(bias=True, tied=False)
+    for value in ("no", None, 1):
+        with expect_fail(TypeError, "bias is True or False, got"):
+            check_switches(tied=True, bias=value)
     for values in ([1, 2], (1, np.int64(2)), np.array([1, 2]), torch.tensor([[1], [2]])):
         assert whole_numbers("lengths", values) == [1, 2]
     for values in ("12", 3, None, {1: 2}, {1, 2}):

@@ -71,6 +71,9 @@ def test_files_folders_json_lines_and_rows_are_read_alike():
     assert texts == ["first", "ö\n", "one", "two\u2028lines"], texts
     assert [d.text for d in read_documents(folder / "b.txt")] == ["ö\n"]
     assert [d.text for d in read_documents(str(folder), pattern="*.md")] == ["first"]
+    (folder / "inside").mkdir()
+    (folder / "inside" / "a.md").write_text("deeper")
+    assert [d.name for d in read_documents(folder, pattern="**/*.md")] == ["a.md", "inside/a.md"]
     assert [d.text for d in read_documents(iter(rows))] == ["one", "two\u2028lines"]
     assert [d.text for d in read_documents([{"answer": "x"}], field="answer")] == ["x"]
 

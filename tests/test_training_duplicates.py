@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from llm_course.training.data import Document, docstrings, split_documents
+from llm_course.training.data import Document, docstrings
 
 
 # nbs/02_training/02_duplicates.ipynb #afa81e23
@@ -25,15 +25,13 @@ def contamination(document: Document, training: list[Document]) -> float:
     return len(own & seen) / len(own)
 
 
-# nbs/02_training/02_duplicates.ipynb #214f3266
-def clusters(pairs: set[tuple[int, int]]) -> list[set[int]]:
-    group_of: dict[int, set[int]] = {}
-    for i, j in pairs:
-        joined = group_of.get(i, {i}) | group_of.get(j, {j})
-        for member in joined:
-            group_of[member] = joined
-    different = {id(group): group for group in group_of.values()}
-    return sorted(different.values(), key=len, reverse=True)
+# nbs/02_training/02_duplicates.ipynb #651997e2
+def best_rows(index: float, k: int, wanted: float) -> int:
+    found = 1
+    for rows in range(1, k + 1):
+        if k % rows == 0 and 1 - (1 - index**rows) ** (k // rows) >= wanted:
+            found = rows
+    return found
 
 
 # nbs/02_training/02_duplicates.ipynb #c5a0c5a4
@@ -77,7 +75,7 @@ def test_what_stays_has_no_double_and_what_goes_has_its_twin_there():
     assert drop_duplicates([]) == ([], [])
 
 
-# nbs/02_training/02_duplicates.ipynb #963b80d3
+# nbs/02_training/02_duplicates.ipynb #a057f96c
 def test_thresholds_and_sizes_that_make_no_sense_are_refused():
     import pytest
 
@@ -85,7 +83,7 @@ def test_thresholds_and_sizes_that_make_no_sense_are_refused():
     for threshold in (0, 1.1, float("nan")):
         with pytest.raises(ValueError, match="threshold is above 0"):
             near_duplicates(some, threshold)
-    with pytest.raises(ValueError, match="bands of 5 places"):
+    with pytest.raises(ValueError, match="bands of 5 numbers"):
         candidate_pairs(minhash([{"a"}]), 5)
     with pytest.raises(ValueError, match="set 1 is empty"):
         minhash([{"a"}, set()])
@@ -114,7 +112,7 @@ def test_solution_contamination():
 
 
 # nbs/02_training/02_duplicates.ipynb #3b2fad2c
-def test_solution_clusters():
-    yours = clusters({(0, 1), (2, 3), (1, 4), (5, 6), (4, 6)})
-    assert [set(group) for group in yours] == [{0, 1, 4, 5, 6}, {2, 3}], f"yours: {yours}"
-    assert clusters(set()) == [], "without pairs there is no cluster"
+def test_solution_best_rows():
+    for index, k, wanted, expected in ((0.7, 128, 0.99, 4), (0.9, 128, 0.99, 8), (0.5, 128, 0.8, 4)):
+        yours = best_rows(index, k, wanted)
+        assert yours == expected, f"J = {index}, {k} numbers, {wanted}: {expected}, yours {yours}"

@@ -215,7 +215,13 @@ def test_attention_errors_say_what_does_not_fit():
     for scale in ("a", True, torch.tensor(1.0)):
         with expect_fail(TypeError, "a scale is a number, got"):
             attention(q, k, v, scale=scale)
-    for scale in (float("nan"), float("inf")):
+    with expect_fail(TypeError, "values are a tensor, got NoneType"):
+        attention(q, k, None)
+    with expect_fail(ValueError, "keys are on cpu, values on meta: move one of them"):
+        attention(q, k, v.to("meta"))
+    with expect_fail(ValueError, "must agree in batch, heads and tokens"):
+        attention(q, k, v[..., 0])
+    for scale in (float("nan"), float("inf"), 10**400):
         with expect_fail(ValueError, f"a scale is a finite number, got {scale}"):
             attention(q, k, v, scale=scale)
 

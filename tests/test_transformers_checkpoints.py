@@ -496,11 +496,48 @@ def test_rope_that_this_library_does_not_know_is_refused():
         (dict(rope_scaling={"type": "longrope", "factor": 2.0}), "unknown RoPE scaling 'longrope'"),
         (dict(rope_scaling={"type": "yarn"}), "needs factor"),
         (dict(rope_scaling={"type": "linear", "factor": "2"}), "factor must be a number"),
+        (dict(rope_scaling={"type": "linear", "factor": float("inf")}), "factor must be a number"),
+        (dict(rope_scaling="linear"), "should be an object, got 'linear'"),
+        (dict(rope_parameters=[2.0]), "should be an object, got [2.0]"),
+        (dict(rope_theta="1e4"), "the base must be a number above 1, such as 10000.0; got '1e4'"),
+        (dict(rope_theta=[1e4]), "the base must be a number above 1, such as 10000.0; got [10000.0]"),
         (dict(partial_rotary_factor=0.5), "partial_rotary_factor"),
         (dict(rope_parameters={"partial_rotary_factor": 0.5}), "partial_rotary_factor"),
     ):
         with expect_fail(ValueError, message):
             config_from_hf(shape | options)
+    yarn = {"rope_type": "yarn", "factor": 4.0}
+    with expect_fail(TypeError, "context is a whole number, got '64' (str)"):
+        config_from_hf(shape | dict(rope_scaling=yarn, max_position_embeddings="64"))
+
+
+# nbs/01_transformers/18_checkpoints.ipynb #1daaf6b3
+def test_what_a_config_says_about_its_layers_fits_them():
+    from fastcore.test import expect_fail
+
+    sizes = dict(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4)
+    sizes |= dict(intermediate_size=48, max_position_embeddings=64, model_type="smollm3")
+    windows = dict(use_sliding_window=True, sliding_window=8)
+    for options, error, message in (
+        (dict(num_hidden_layers="2"), TypeError, "num_hidden_layers is a whole number, got '2'"),
+        (dict(no_rope_layers=3), ValueError, "no_rope_layers in config.json should give each of 2"),
+        (dict(no_rope_layers=[1]), ValueError, "each of 2 layers one of 0, 1; got [1]"),
+        (dict(no_rope_layers=["a", "b"]), ValueError, "one of 0, 1; got ['a', 'b']"),
+        (dict(no_rope_layer_interval=0), ValueError, "no_rope_layer_interval must be at least 1"),
+        (dict(no_rope_layer_interval="4"), TypeError, "no_rope_layer_interval is a whole number"),
+        (windows | dict(layer_types=1), ValueError, "one of full_attention, sliding_attention; got 1"),
+        (windows | dict(layer_types=["full_attention"]), ValueError, "layer_types in config.json"),
+        (windows | dict(layer_types=["full_attention", "chunked_attention"]), ValueError, "chunked"),
+        (windows | dict(model_type="qwen2", max_window_layers="1"), TypeError, "max_window_layers is"),
+    ):
+        with expect_fail(error, message):
+            config_from_hf(sizes | options)
+    assert config_from_hf(sizes | dict(no_rope_layers=[1, 0])).nope_layers == (1,)
+    for wrong in (None, "llama", 3, [("model_type", "llama")]):
+        with expect_fail(TypeError, "a config.json holds an object, a dict in Python; got"):
+            config_from_hf(wrong)
+        with expect_fail(TypeError, "a model is described by a Config, got"):
+            config_to_hf(wrong)
 
 
 # nbs/01_transformers/18_checkpoints.ipynb #e5540a6b
@@ -805,6 +842,16 @@ def test_load_takes_a_type_by_its_name_and_refuses_what_weights_cannot_be():
         for name in (5, b"folder", ["a"]):
             with expect_fail(TypeError, "load takes a name or a path"):
                 load(name)
+        for name in ("~nobody-of-this-name/x", "x" * 5000, "x" * 5000 + ".gguf"):
+            with expect_fail(ValueError, f"there can be no file or folder '{name[:80]}': "):
+                load(name)
+            with expect_fail(ValueError, f"there can be no file or folder '{name[:80]}': "):
+                load_weights(Transformer(Config(97, 32, 1, 4, 48)), name)
+        for folder in (path, path / "inside"):
+            with expect_fail(ValueError, f"no folder {folder} can be made"):
+                load("SmolLM2-135M-Instruct", folder=folder)
+            with expect_fail(ValueError, f"no folder {folder} can be made"):
+                save_pretrained(load(path), folder)
         with expect_fail(TypeError, "unexpected keyword argument 'type'"):
             load(path, type="float32")
 
@@ -871,6 +918,9 @@ def test_damaged_folders_are_named():
             "'model.norm.weight' has the shape (31,), but its config asks for (32,)",
             **{"model.norm.weight": torch.zeros(31)},
         )
+        for kind in (torch.int64, torch.bool, torch.complex64):
+            message = f"'model.norm.weight' holds {kind}, weights are floating-point numbers"
+            broken(message, **{"model.norm.weight": torch.ones(32).to(kind)})
         broken("unknown architecture 'mamba'", config=config | {"model_type": "mamba"})
         small = {k: v for k, v in config.items() if k != "hidden_size"}
         broken("config.json has no 'hidden_size'", config=small)

@@ -204,6 +204,8 @@ def test_what_does_not_fit_is_refused():
         skinny_linear(x, w[0])
     with expect_fail(TypeError, "rows is a whole number, got '8'"):
         fastest_product(torch.float32, "8")
+    with expect_fail(ValueError, "rows must be at least 0, got -1"):
+        fastest_product(torch.float32, -1)
     with expect_fail(TypeError, "dtype is one of PyTorch's"):
         fastest_product("float32", 8)
     with expect_fail(ValueError, "no product 'as float32' for torch.float32; there are plain"):

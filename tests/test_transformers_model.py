@@ -243,6 +243,8 @@ def test_wrong_configs_say_what_would_fit():
         ("tied must be True or False, got 'false'", {"tied": "false"}),
         ("norm_eps must be a small number above 0, such as 1e-5; got '1e-5'", {"norm_eps": "1e-5"}),
         ("norm_eps must be a small number above 0, such as 1e-5; got nan", {"norm_eps": float("nan")}),
+        ("norm_eps must be a small number above 0", {"norm_eps": 10**400}),
+        ("unknown activation ['silu']", {"architecture": "gpt2", "activation": ["silu"]}),
         ("llama models gate with silu, got the activation 'gelu'", {"activation": "gelu"}),
         ("the base must be a number above 1", {"rope_base": 0}),
         ("unknown RoPE scaling 'magic'", {"rope_scaling": {"rope_type": "magic", "factor": 2.0}}),

@@ -268,6 +268,14 @@ def test_layer_errors_say_what_does_not_fit():
         MultiHeadAttention(32, 4, qk_norm=True)
     with expect_fail(TypeError, "linear is a function, got 3 (int)"):
         MultiHeadAttention(32, 4, linear=3)
+    for name in ("bias", "out_bias"):
+        for wrong in ("x", 1, inputs):
+            with expect_fail(TypeError, f"{name} is True or False, got"):
+                MultiHeadAttention(32, 4, **{name: wrong})
+    for given, shown in ((None, "None"), (inputs, "(1, 3, 32)"), ("x", "'x'")):
+        layer.attend = lambda *qkv, **options: given
+        with expect_fail(ValueError, f"an output for each query, (1, 4, 3, 8); got {shown}"):
+            layer(inputs)
 
 
 # nbs/01_transformers/03_multihead.ipynb #4790bb82

@@ -250,23 +250,74 @@ def test_scaling_names_of_old_and_new_checkpoints():
 
 # nbs/01_transformers/04_positions.ipynb #d791bf76
 def test_position_errors_say_what_was_given():
+    from inspect import unwrap
     from fastcore.test import expect_fail
 
     freqs = pair_frequencies(8)
     with expect_fail(ValueError, "must be even and above 0; got 7"):
         sinusoidal(4, 7)
-    with expect_fail(ValueError, "base must be a number above 1, such as 10000.0; got '1e5'"):
-        rope_frequencies(8, "1e5")
+    for base in ("1e5", 10**400, None):
+        with expect_fail(ValueError, f"base must be a number above 1, such as 10000.0; got {base!r}"):
+            rope_frequencies(8, base)
+    assert unwrap(pair_frequencies)(2, 2**70) == 1  # a whole number will do, of any length
+    for dim in (None, "8", 8.0, [8]):
+        with expect_fail(TypeError, "the number of channels is a whole number, got"):
+            pair_frequencies(dim)
+    with expect_fail(ValueError, "the number of channels must fit into 64 bits"):
+        pair_frequencies(2**70)
+    for t in (2.5, True, None):
+        with expect_fail(TypeError, "the number of positions is a whole number, got"):
+            sinusoidal(t, 8)
+    with expect_fail(ValueError, "the number of positions must be at least 0, got -1"):
+        sinusoidal(-1, 8)
     with expect_fail(ValueError, "count from 0, got -3"):
         rope_cos_sin(torch.tensor([[2, -3]]), freqs)
-    with expect_fail(ValueError, "positions are whole numbers, got torch.bfloat16"):
-        rope_cos_sin(torch.arange(4).bfloat16(), freqs)
+    for kind in (torch.bfloat16, torch.bool, torch.complex64):
+        with expect_fail(ValueError, f"positions are whole numbers, got {kind}"):
+            rope_cos_sin(torch.arange(4).to(kind), freqs)
+    at = torch.arange(4)
+    for name, given in (("positions", ([1, 2], freqs)), ("frequencies", (at, 0.5))):
+        with expect_fail(TypeError, f"{name} must be a tensor, got"):
+            rope_cos_sin(*given)
+    for given in (at, freqs[0], freqs[None]):
+        with expect_fail(ValueError, "frequencies are a row of numbers, as rope_frequencies makes it"):
+            rope_cos_sin(at, given)
+    with expect_fail(ValueError, "positions are on meta, frequencies on cpu: move one of them"):
+        rope_cos_sin(at.to("meta"), freqs)
+    assert unwrap(rope_cos_sin)(at, freqs, 2**70)[0].isfinite().all()
+    for amplitude in (None, "1", float("nan"), True):
+        with expect_fail(ValueError, f"the amplitude is a number such as 1.0, got {amplitude!r}"):
+            rope_cos_sin(at, freqs, amplitude)
     with expect_fail(ValueError, "cos and sin for 3 tokens of size 8 don't fit 4 tokens of size 8"):
         apply_rope(torch.ones(1, 1, 4, 8), *rope_cos_sin(torch.arange(3), freqs))
     with expect_fail(ValueError, "12 rows aren't 4 heads of an even size"):
         interleaved_to_half(torch.ones(12, 5), 4)
     with expect_fail(ValueError, "cos (3, 8) and sin (2, 8) have one shape"):
         apply_rope(torch.zeros(1, 2, 3, 8), torch.zeros(3, 8), torch.zeros(2, 8))
+    some, angles = torch.zeros(2, 2, 3, 8), torch.zeros(3, 8)
+    for given in ((None, angles, angles), (some, "x", angles), (some, angles, 0.0)):
+        with expect_fail(TypeError, "must be a tensor, got"):
+            apply_rope(*given)
+    for given in ((some.long(), angles, angles), (some, angles.long(), angles.long())):
+        with expect_fail(ValueError, "x, cos and sin are floating-point numbers on one device"):
+            apply_rope(*given)
+    with expect_fail(ValueError, "cos is torch.float32 on meta, x on cpu"):
+        apply_rope(some, angles.to("meta"), angles)
+    for x in (some[0], some[0, 0, 0], some[None]):
+        with expect_fail(ValueError, "x is (batch, heads, tokens, size), got"):
+            apply_rope(x, angles, angles)
+    with expect_fail(ValueError, "cos and sin (3, 3, 8) are for another batch than x (2, 2, 3, 8)"):
+        apply_rope(some, *[angles.expand(3, 3, 8)] * 2)
+    with expect_fail(ValueError, "cos and sin for ? tokens of size 8 don't fit 3 tokens of size 8"):
+        apply_rope(some, angles[0], angles[0])
+    for given, error, message in (
+        ((None, 2), TypeError, "the weight must be a tensor, got NoneType"),
+        ((torch.tensor(1.0), 2), ValueError, "no rows aren't 2 heads"),
+        ((angles, "3"), TypeError, "n_heads is a whole number, got '3' (str)"),
+        ((angles, 0), ValueError, "n_heads must be at least 1, got 0"),
+    ):
+        with expect_fail(error, message):
+            interleaved_to_half(*given)
 
 
 # nbs/01_transformers/04_positions.ipynb #42d92e46
@@ -300,6 +351,17 @@ def test_scaling_errors_say_what_was_given():
                 rope_frequencies(8, scaling={**scaling, "factor": wrong})
     with expect_fail(ValueError, "attention_factor must be a number above 0, got 'auto'"):
         rope_amplitude({**yarn, "attention_factor": "auto"})
+    for kind in (0, "", []):
+        with expect_fail(ValueError, f"unknown RoPE scaling {kind!r}"):
+            rope_frequencies(8, scaling={"rope_type": kind})
+    for wrong in ("", [], [32]):
+        with expect_fail(ValueError, "beta_fast must be a number above 0"):
+            rope_frequencies(8, scaling={**yarn, "beta_fast": wrong})
+    for key in ("rope_type", "beta_fast", "truncate"):
+        with expect_fail(TypeError, f"as JSON; '{key}' is an array"):
+            rope_frequencies(8, scaling={**yarn, key: torch.ones(2)})
+    with expect_fail(TypeError, "truncate is True or False, got 'no' (str)"):
+        rope_frequencies(8, scaling={**yarn, "truncate": "no"})
     with expect_fail(TypeError, "RoPE scaling is a mapping"):
         rope_frequencies(8, scaling="linear")
 

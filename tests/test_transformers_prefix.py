@@ -246,6 +246,10 @@ def test_ids_may_be_tensors_and_nonsense_is_refused():
         lambda: cache.evict(None),
         lambda: PrefixCache(8),
         lambda: chain_hash("", [1]),
+        lambda: chain_hash(b"", b"12345678"),
+        lambda: chain_hash(b"", [True]),
+        lambda: PrefixCache(pool, hash="sha256"),
+        lambda: PrefixCache(pool, hash=lambda parent, tokens: 3).match(ids),
     ):
         with expect_fail(TypeError):
             bad()
@@ -262,16 +266,18 @@ def test_ids_may_be_tensors_and_nonsense_is_refused():
 
 # nbs/01_transformers/17_prefix.ipynb #6cc8e1b0
 def test_answers_are_the_same_with_and_without_the_cache():
+    plain, expected = [system], []
+    for q in questions[:2]:
+        plain.append({"role": "user", "content": q})
+        expected.append(lm.chat(plain, 6))
+        plain.append({"role": "assistant", "content": expected[-1]})
     prefix = PrefixCache(KVPool(256))
     for visitor in range(2):
-        session, plain = ChatSession(lm, prefix, [system]), [system]
-        for q in questions[:2]:
-            plain = [*plain, {"role": "user", "content": q}]
-            expected = lm.chat(plain, 10)
-            assert "".join(session.send(q, 10)) == expected
-            assert session.reused > 0 or (visitor == 0 and q == questions[0])
-            plain = [*plain, {"role": "assistant", "content": expected}]
-            assert session.messages == plain
+        session = ChatSession(lm, prefix, [system])
+        for i, q in enumerate(questions[:2]):
+            assert "".join(session.send(q, 6)) == expected[i]
+            assert session.reused > 0 or (visitor == 0 and i == 0)
+            assert session.messages == plain[: 2 * i + 3]
     assert prefix.pool.blocks.n_free == 256 - len(prefix)
 
 
@@ -282,12 +288,14 @@ def test_a_session_answers_until_the_context_is_full_as_chat_does():
     from fastcore.test import expect_fail
 
     whole = lm.model.config
-    n = len(lm.encode([system, {"role": "user", "content": questions[0]}]))
+    brief = {"role": "system", "content": "Answer in one word."}
+    asked = ("What is the capital of France?", "Tell me about it.")
+    n = len(lm.encode([brief, {"role": "user", "content": asked[0]}]))
     said, answers_due = [], []
     try:
-        lm.model.config = replace(whole, context=n + 60)  # room for one turn and a part of the next
-        session, plain = ChatSession(lm, PrefixCache(KVPool(64)), [system]), [system]
-        for q in questions[:2]:
+        lm.model.config = replace(whole, context=n + 32)  # room for one turn and a part of the next
+        session, plain = ChatSession(lm, PrefixCache(KVPool(64)), [brief]), [brief]
+        for q in asked:
             plain = [*plain, {"role": "user", "content": q}]
             answers_due.append(lm.chat(plain))  # 256 tokens, as many as fit
             said.append("".join(session.send(q)))
@@ -311,6 +319,10 @@ def test_a_session_refuses_nonsense_at_once():
         lambda: ChatSession(lm, prefix.pool),
         lambda: ChatSession(None, prefix),
         lambda: ChatSession(lm, prefix, salt=None),
+        lambda: ChatSession(lm, prefix, None),
+        lambda: ChatSession(lm, prefix, "Hello"),
+        lambda: ChatSession(lm, prefix, ["Hello"]),
+        lambda: ChatSession(lm, prefix, {"role": "system", "content": "Hello"}),
         lambda: ChatSession(lm, prefix).send(None),
         lambda: ChatSession(lm, prefix).send("Hello", None),
     ):
@@ -322,16 +334,32 @@ def test_a_session_refuses_nonsense_at_once():
 
 # nbs/01_transformers/17_prefix.ipynb #da3ef6a0
 def test_a_pool_too_small_for_all_evicts_and_stays_right():
-    prefix = PrefixCache(KVPool(13, block_size=16))  # room for about one of the three conversations
+    from llm_course.transformers.generation import LanguageModel
+    from llm_course.transformers.model import Config, Transformer
+
+    # A random model with large weights: it forgives nothing, and each text goes on in its own way.
+    sizes = {"dim": 32, "n_layers": 3, "n_heads": 4, "n_kv_heads": 2, "hidden_dim": 48}
+    config = Config(vocab_size=lm.tokenizer.vocab_size, **sizes)
+    model = Transformer(config, generator=torch.Generator().manual_seed(5)).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(20 if p.ndim == 2 else 1)
+    tiny = LanguageModel(model, lm.tokenizer)
+    said = set()
+    prefix = PrefixCache(KVPool(7, block_size=16))  # room for about one of the three conversations
     chats = [
-        ChatSession(lm, prefix, [{"role": "system", "content": f"You are {who}."}])
+        ChatSession(tiny, prefix, [{"role": "system", "content": f"You are {who}."}])
         for who in ("a sailor", "a baker", "a judge")
     ]
     for q in ("Say hello to everybody in the room, please.", "Now say goodbye to all of them."):
         for chat in chats:
-            expected = lm.chat([*chat.messages, {"role": "user", "content": q}], 4)
-            assert "".join(chat.send(q, 4)) == expected
-    assert prefix.pool.blocks.n_free == 13 - len(prefix)
+            expected = tiny.chat([*chat.messages, {"role": "user", "content": q}], 8)
+            said.add(expected)
+            assert "".join(chat.send(q, 8)) == expected
+    full = sum(len(lm.encode(chat.messages)) // 16 for chat in chats)
+    assert len(said) == 6
+    assert len(prefix) < full  # some were evicted
+    assert prefix.pool.blocks.n_free == 7 - len(prefix)
 
 
 # nbs/01_transformers/17_prefix.ipynb #e9ca8297

@@ -7,7 +7,7 @@ import pytest
 import re
 from collections import Counter
 from pathlib import Path
-from llm_course.transformers.tokens import BPE, BYTE_ORDER, Tokenizer, pretokenize, train_merges
+from llm_course.transformers.tokens import BPE, BYTE_ORDER, Tokenizer, pretokenize, read_gguf, stale_tokenizer_files, train_merges
 
 # nbs/01_transformers/01_tokens.ipynb #65591bbd
 from pydoc_data.topics import topics
@@ -347,6 +347,19 @@ def test_bpe_errors():
     for merges in ({(1, 2): 300}, {(-1, 2): 256}, {(1, 256): 256}):
         with expect_fail(ValueError, "keep the order learnt"):
             BPE(merges)
+    for merges in (None, [], {"ab": 256}, {(1,): 256}, {(1, 2, 3): 256}, {None: 256}):
+        with expect_fail(TypeError, "merge"):
+            BPE(merges)
+    for merges in ({(1, 2): 256.0}, {(1.0, 2): 256}, {(True, 2): 256}, {("a", "b"): 256}):
+        with expect_fail(TypeError, "each id of a merge is a whole number, got"):
+            BPE(merges)
+    for wrong in ("300", 300.0, None, float("nan")):
+        with expect_fail(TypeError, "vocab_size is a whole number, got"):
+            BPE.train("x", wrong)
+        with expect_fail(TypeError, "n_merges is a whole number, got"):
+            train_merges("x", wrong)
+    with expect_fail(ValueError, "n_merges must be at least 0, got -1"):
+        train_merges("x", -1)
     with expect_fail(ValueError, "errors is replace, strict"):
         bpe.decode([1], errors="no such thing")
 
@@ -368,6 +381,8 @@ def test_ids_are_taken_in_whatever_they_come():
     bad = [None, 3, "the", b"the", {1: 2}, [1.0], [None], ["1"], [True], [[1], [2]], [-1]]
     bad += [np.array([1.5]), np.array([True]), np.ones((2, 3), int), torch.tensor(3)]
     bad += [torch.tensor([1.0]), torch.tensor([True]), torch.ones(2, 3).long()]
+    nowhere = torch.ones(3, device="meta").long()
+    bad += [nowhere, list(nowhere)]
     for form in bad:
         with expect_fail(ValueError, "token id"):
             bpe.decode(form)
@@ -710,6 +725,9 @@ def test_options_of_a_chat_take_effect_or_are_errors():
                 with expect_fail(ValueError, f"no option '{name}'"):
                     ours.apply_chat_template(begun, **{name: value})
             ours.apply_chat_template(begun, tokenize=False, padding=False, max_length=None)
+            for name in ("add_generation_prompt", "continue_final_message"):
+                with expect_fail(TypeError, f"{name} is True or False, got 1 (int)"):
+                    ours.apply_chat_template(begun, **{name: 1})
             with expect_fail(ValueError, "not both"):
                 ours.apply_chat_template(begun, True, continue_final_message=True)
             with expect_fail(ValueError, "no text in 'content' to continue"):
@@ -797,6 +815,7 @@ def test_template_is_sandboxed_and_its_refusals_are_errors():
 # nbs/01_transformers/01_tokens.ipynb #3d76adc3
 def test_tokenizer_errors_name_what_is_wrong():
     import tempfile
+    import torch
     from fastcore.test import expect_fail
 
     with expect_fail(ValueError, "half of a surrogate pair"):
@@ -804,9 +823,32 @@ def test_tokenizer_errors_name_what_is_wrong():
     for bad in (None, 3, b"x", ["x"]):
         with expect_fail(ValueError, "must be a str"):
             tokenizer.encode(bad)
+    with expect_fail(TypeError, "add_special_tokens is True or False, got None"):
+        tokenizer.encode("x", add_special_tokens=None)
+    with expect_fail(TypeError, "skip_special is True or False, got 1 (int)"):
+        tokenizer.decode([1], 1)
+    nobody = ("~nobody-of-this-name/x", "x" * 5000)
+    for path in nobody:
+        for read in (read_gguf, Tokenizer.from_gguf, Tokenizer.from_folder, tokenizer.save):
+            with expect_fail(ValueError, f"there can be no file or folder '{path[:80]}': "):
+                read(path)
+    for name, backend in (("NoneType", None), ("type", type(tokenizer.backend))):
+        with expect_fail(TypeError, f"backend is a tokenizers.Tokenizer, got {name}"):
+            Tokenizer(backend, {})
+    for wrong in (None, [], "eos", {"eos_token": 2}, {"eos_token": None}, {3: "x"}):
+        with expect_fail(TypeError, "special_tokens maps names to texts, got"):
+            Tokenizer(tokenizer.backend, wrong)
+    for wrong in (0, [], {"default": 1}, {1: "x"}, torch.ones(2)):
+        with expect_fail(TypeError, "chat_template maps names to texts, got"):
+            Tokenizer(tokenizer.backend, {}, wrong)
     with expect_fail(ValueError, "give the path of a GGUF file"):
         Tokenizer.from_gguf(3)
     with tempfile.TemporaryDirectory() as d:
+        Path(d, "file").touch()
+        for folder in (Path(d, "file"), Path(d, "file", "inside")):
+            with expect_fail(ValueError, f"no folder {folder} can be made"):
+                tokenizer.save(folder)
+        assert list(stale_tokenizer_files(d)) == []
         with expect_fail(ValueError, "there is no file"):
             Tokenizer.from_gguf(Path(d, "none.gguf"))
         with open(gguf_path, "rb") as f:
@@ -821,10 +863,21 @@ def test_tokenizer_errors_name_what_is_wrong():
         ({"config": [1]}, "should hold a JSON object"),
         ({"tokenizer_config": {"eos_token": {"text": "x"}}}, "names a token that has no text"),
         ({"tokenizer_config": {"chat_template": [{"name": "default"}]}}, "lacks its name or its text"),
+        ({"tokenizer_config": {"chat_template": 3}}, "lacks its name or its text"),
+        ({"tokenizer_config": {"chat_template": [{"name": 1, "template": 2}]}}, "lacks its name or"),
         ({"added_tokens": {"<x>": 7000}}, "gives the token '<x>' the id 7000"),
+        ({"added_tokens": {"<x>": "a", "<y>": 1}}, "about added tokens is damaged"),
     ]
+    new = {"content": "y"}
+    for entries in ([1], "x", {"x": new}, {"1": "y"}, {"1": {**new, "lstrip": "a"}}):
+        config = {"tokenizer_config": {"added_tokens_decoder": entries}}
+        wrong.append((config, "what the configs say about added tokens is damaged"))
     for files, message in wrong:
         with tiny_folder(**files) as folder, expect_fail(ValueError, message):
+            Tokenizer.from_folder(folder)
+    with tiny_folder() as folder:
+        (folder / "chat_template.jinja").write_bytes(b"\xff\xfe")
+        with expect_fail(ValueError, "chat_template.jinja is no text in UTF-8"):
             Tokenizer.from_folder(folder)
 
 

@@ -26,8 +26,9 @@ class Document(NamedTuple):
     text: str
 
 # %% ../../nbs/02_training/01_data.ipynb #aa718f98
-_SKIPPED = {"test", "tests", "__pycache__", "site-packages", "dist-packages", "lib2to3", "idlelib"}
-_SKIPPED |= {"encodings", "pydoc_data", "turtledemo"}
+_SKIPPED = {"test", "tests", "encodings", "pydoc_data", "__pycache__"}
+_SKIPPED |= {"site-packages", "dist-packages"}  # other people's
+_SKIPPED |= {"idlelib", "lib2to3", "turtledemo"}  # not on every system
 
 
 def python_reference() -> list[Document]:
@@ -43,17 +44,20 @@ def python_source() -> list[Document]:
     found = []
     for path in sorted(root.rglob("*.py")):
         inside = path.relative_to(root)
-        if not _SKIPPED & set(inside.parts):
+        if _SKIPPED.isdisjoint(inside.parts):
             found.append(Document(inside.as_posix(), _read_text(path)))
     return _not_empty(found, root)
 
 # %% ../../nbs/02_training/01_data.ipynb #fc573484
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 def docstrings() -> list[Document]:
     "The docstrings of the standard library, a document for each, named file:line:function."
     found = []
     for file in python_source():
         for node in ast.walk(ast.parse(file.text)):
-            if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            if not isinstance(node, _DOCUMENTED):
                 continue
             text = ast.get_docstring(node)
             if text:
@@ -97,13 +101,16 @@ def read_documents(
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
-    files = sorted(p for p in path.glob(pattern) if p.is_file()) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = sorted(p for p in path.glob(pattern) if p.is_file())
     found: list[Document] = []
     for file in files:
         if file.suffix == ".jsonl":
             found += _from_rows(_json_lines(file), field, str(file))
         else:
-            found.append(Document(file.name, _read_text(file)))
+            name = file.relative_to(path).as_posix() if file != path else file.name
+            found.append(Document(name, _read_text(file)))
     return _not_empty(found, path)
 
 # %% ../../nbs/02_training/01_data.ipynb #e1bd6bec
@@ -151,17 +158,20 @@ def split_documents(
     """
     if not 0 < share < 1:
         raise ValueError(f"share is above 0 and below 1, got {share}")
-    parts: tuple[list[Document], list[Document]] = ([], [])
+    train, aside = [], []
     for document in documents:
         digest = hashlib.blake2b(f"{seed} {document.text}".encode(), digest_size=8).digest()
-        aside = int.from_bytes(digest, "big") < share * 2**64
-        parts[aside].append(document)
-    if not parts[0] or not parts[1]:
+        fraction = int.from_bytes(digest, "big") / 2**64
+        if fraction < share:
+            aside.append(document)
+        else:
+            train.append(document)
+    if not train or not aside:
         raise ValueError(
-            f"of {len(documents)} documents {len(parts[1])} are kept aside: both parts need at "
+            f"of {len(documents)} documents {len(aside)} are kept aside: both parts need at "
             "least one; take another share or seed, or more documents"
         )
-    return parts
+    return train, aside
 
 # %% ../../nbs/02_training/01_data.ipynb #c5a64229
 END_OF_TEXT = "<|endoftext|>"
@@ -184,7 +194,7 @@ def train_tokenizer(
         )
     return as_tokenizer(bpe)
 
-
+# %% ../../nbs/02_training/01_data.ipynb #79927bb2
 def as_tokenizer(bpe: BPE) -> Tokenizer:
     "The same tokens in a `Tokenizer`, which is fast, and which others can load once it is saved."
     from tokenizers import AddedToken, decoders, models, pre_tokenizers
@@ -199,7 +209,7 @@ def as_tokenizer(bpe: BPE) -> Tokenizer:
     backend.add_special_tokens([AddedToken(END_OF_TEXT, special=True)])
     return Tokenizer(backend, {"eos_token": END_OF_TEXT})
 
-# %% ../../nbs/02_training/01_data.ipynb #9d5a582f
+
 def _spelled(token: bytes) -> str:
     "A token as GPT-2's files write it: a letter that can be seen for each byte."
     return "".join(_LETTERS[byte] for byte in token)

@@ -7,8 +7,8 @@ __all__ = ['check_window', 'causal_mask', 'check_heads', 'check_qkv', 'check_sca
            'attention']
 
 # %% ../../nbs/01_transformers/02_attention.ipynb #ffeb614a
-from math import isfinite
 from numbers import Real
+from sys import float_info
 
 import torch
 from jaxtyping import Bool, Float
@@ -74,12 +74,12 @@ def check_heads(n_heads: int, n_kv_heads: int) -> None:
         )
 
 
-def check_qkv(q: Tensor, k: Tensor, v: Tensor | None = None) -> None:
+def check_qkv(q: Tensor, k: Tensor, *values: Tensor) -> None:  # with values or without
     """Raises `ValueError` for queries, keys and values whose shapes, types or devices don't fit.
 
     Raises `TypeError` for what is no tensor.
     """
-    for name, x in (("queries", q), ("keys", k), ("values", k if v is None else v)):
+    for name, x in (("queries", q), ("keys", k), *(("values", v) for v in values)):
         if not isinstance(x, Tensor):
             raise TypeError(f"{name} are a tensor, got {type(x).__name__}")
         if not x.is_floating_point():
@@ -101,11 +101,14 @@ def check_qkv(q: Tensor, k: Tensor, v: Tensor | None = None) -> None:
             "queries and keys must share type and device, "
             f"got {q.dtype} on {q.device} and {k.dtype} on {k.device}"
         )
-    if v is not None and k.shape[:3] != v.shape[:3]:
-        raise ValueError(
-            f"keys {tuple(k.shape)} and values {tuple(v.shape)} "
-            "must agree in batch, heads and tokens"
-        )
+    for v in values:
+        if v.ndim != 4 or k.shape[:3] != v.shape[:3]:
+            raise ValueError(
+                f"keys {tuple(k.shape)} and values {tuple(v.shape)} "
+                "must agree in batch, heads and tokens"
+            )
+        if k.device != v.device:
+            raise ValueError(f"keys are on {k.device}, values on {v.device}: move one of them")
 
 
 def check_scale(scale: float | None) -> None:
@@ -114,7 +117,7 @@ def check_scale(scale: float | None) -> None:
         return
     if isinstance(scale, bool) or not isinstance(scale, Real):
         raise TypeError(f"a scale is a number, got {scale!r} ({type(scale).__name__})")
-    if not isfinite(scale):
+    if not abs(scale) <= float_info.max:
         raise ValueError(f"a scale is a finite number, got {scale}")
 
 
@@ -165,7 +168,7 @@ def attention_weights(
     grouped = q.float().reshape(b, hk, together, d)
     scores = grouped @ k.float().mT  # b hk together k
     scores = scores.view(b, h, t_q, t_k)  # apart again
-    scores = scores * (d**-0.5 if scale is None else scale)
+    scores = scores * (d**-0.5 if scale is None else float(scale))
     allowed = mask
     if causal:
         past = causal_mask(t_q, t_k, window=window, device=q.device)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..core import whole_number
+from ..core import whole_number, whole_numbers
 from .attention import check_qkv, check_window
 from .multihead import Attend
 
@@ -32,12 +32,13 @@ def attend_held(
     Raises `ValueError` for lengths that don't fit.
     """
     _check_call(q, k, v, attend, window)
+    lengths = whole_numbers("lengths", lengths)
     b, _, t, _ = q.shape
     n = k.shape[2]
     if len(lengths) != b or not all(t <= length <= n for length in lengths):
         raise ValueError(
             f"{b} rows with {t} queries each and room for {n} tokens need {b} lengths "
-            f"from {t} to {n}, got {list(lengths)}"
+            f"from {t} to {n}, got {lengths}"
         )
     return _attend_held(q, k, v, lengths, attend, window)
 
@@ -122,7 +123,8 @@ def _attend_last(
 # %% ../../nbs/01_transformers/11_cache.ipynb #4e1a0011
 def ceil_div(n: int, size: int) -> int:
     "How many pieces of `size` hold `n`."
-    if size < 1:
+    n = whole_number("what is cut into pieces", n, at_least=0)
+    if whole_number("the size of a piece", size) < 1:
         raise ValueError(f"a piece holds at least 1, got {size}")
     return (n + size - 1) // size
 
@@ -213,7 +215,7 @@ class _Store:
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, attend: Attend, window: int | None
     ) -> int:
         "The layer's number. Raises `ValueError` or `TypeError` for what doesn't fit."
-        number = whole_number("a layer's number", layer)
+        number = whole_number("a layer's number", layer, at_least=0)
         kind = (*map(_kind, (q, k, v)), attend, window, len(self.lengths))
         if self._fitting.get(number) != kind:  # else all is as in the last step, and fits
             check_kv(k, v, len(self.lengths), self.device)
@@ -284,7 +286,7 @@ def check_kv(k: Tensor, v: Tensor, batch: int, device: torch.device) -> None:
             "keys and values must share type and device, "
             f"got {k.dtype} on {k.device} and {v.dtype} on {v.device}"
         )
-    if batch == 0:
+    if whole_number("batch", batch) == 0:
         raise ValueError("select() has left no sequence: make a new cache")
     if k.shape[0] != batch:
         raise ValueError(
@@ -325,6 +327,7 @@ def cropped_lengths(
 
     Raises `ValueError` for what isn't held, `TypeError` for what is no whole number.
     """
+    held = _whole_list(held, "held lengths")
     if getattr(lengths, "ndim", 1) == 0 or not isinstance(lengths, Iterable):
         kept = [whole_number("a length", lengths)] * len(held)
     else:
@@ -365,7 +368,7 @@ def _whole_list(numbers: object, name: str) -> list[int]:
 def _device(device: torch.device | str | None) -> torch.device:
     try:
         return torch.device("cpu" if device is None else device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"no device is called {device!r}; use 'cpu' or 'cuda'") from error
 
 # %% ../../nbs/01_transformers/11_cache.ipynb #4b3fa810

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from llm_course.core import (
     DTYPES,
@@ -32,19 +33,23 @@ from llm_course.core import (
     fetch_model,
     pick_device,
     settings,
+    whole_number,
 )
 from .flash import flash_attention
 from .generation import LanguageModel
 from .linear import SkinnyLinear
-from .model import ARCHITECTURES, Config, Transformer
+from .model import ARCHITECTURES, Config, Transformer, check_config
 from llm_course.transformers.positions import (
     interleaved_to_half,
     pair_frequencies,
     rope_frequencies,
+    _is_number,
 )
 from llm_course.transformers.tokens import (
     GGUFFile,
     Tokenizer,
+    _make_folder,
+    _path,
     _read_json,
     read_gguf,
     stale_tokenizer_files,
@@ -172,6 +177,11 @@ def _matched(
                 f"{source}: {name!r} has the shape {tuple(tensors[name].shape)}, but its config "
                 f"asks for {shape}"
             )
+        if not tensors[name].is_floating_point():
+            raise ValueError(
+                f"{source}: {name!r} holds {tensors[name].dtype}, "
+                "weights are floating-point numbers"
+            )
     return {name: [tensors[theirs] for theirs in sources] for name, sources in parts.items()}
 
 
@@ -194,6 +204,14 @@ def _settle_head(
     return replace(config, tied=False), tensors
 
 
+class _Unfilled(TorchFunctionMode):
+    "Within it, a new model draws no random weights: on the meta device, that imports a compiler."
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        return kwargs["tensor"] if func is nn.init.normal_ else func(*args, **kwargs)
+
+
 def _assemble(
     config: Config,
     tensors: Mapping[str, Tensor],  # by the checkpoint's names
@@ -205,7 +223,7 @@ def _assemble(
 ) -> Transformer:
     "The model with these weights. Raises `ValueError` as `_matched` does."
     config, tensors = _settle_head(config, tensors, table)
-    with torch.device("meta"):  # shapes, but no memory
+    with torch.device("meta"), _Unfilled():  # shapes, but no memory
         model = Transformer(config, attend=flash_attention, linear=SkinnyLinear)
     state = {}
     for name, parts in _matched(model, tensors, table, source).items():
@@ -225,6 +243,8 @@ def config_from_hf(
 
     Raises `ValueError` for an architecture or an option that this library doesn't know.
     """
+    if not isinstance(d, Mapping):
+        raise TypeError(f"a config.json holds an object, a dict in Python; got {type(d).__name__}")
     kind = d.get("model_type")
     if kind not in ARCHITECTURES:
         raise ValueError(
@@ -243,7 +263,7 @@ def config_from_hf(
 
 
 def _llama_from_hf(d: Mapping[str, Any], kind: str) -> Config:
-    layers = d["num_hidden_layers"]
+    layers = whole_number("num_hidden_layers", d["num_hidden_layers"], at_least=1)
     base, scaling = _rope_from_hf(d, 2e6 if kind == "smollm3" else 1e4)
     window, window_layers = _windows_from_hf(d, kind, layers)
     bias = d.get("attention_bias", False)
@@ -280,19 +300,23 @@ def _rope_from_hf(
     usual: float,  # the family's base
 ) -> tuple[float, dict[str, Any] | None]:
     "RoPE's base, and its scaling if there is one."
-    rope = dict(d.get("rope_scaling") or d.get("rope_parameters") or {})
+    found = d.get("rope_scaling") or d.get("rope_parameters") or {}
+    if not isinstance(found, Mapping):
+        raise ValueError(f"RoPE scaling in config.json should be an object, got {found!r}")
+    rope = dict(found)
     base = rope.pop("rope_theta", None) or d.get("rope_theta") or usual
+    base = float(base) if _is_number(base) else base  # `Config` says what is wrong with it
     if d.get("partial_rotary_factor") not in (None, 1):
         raise ValueError("RoPE on a part of the channels (partial_rotary_factor) is not supported")
     kind = rope.get("rope_type") or rope.get("type") or "default"
     by_layer = any(isinstance(value, Mapping) for value in rope.values())
     if kind == "default" and not by_layer and rope.get("partial_rotary_factor") in (None, 1):
-        return float(base), None
+        return base, None
     if d.get(_ORIGINAL) is not None:  # it wins over the one inside, as in transformers
         rope[_ORIGINAL] = d[_ORIGINAL]
     elif kind != "linear" and rope.get(_ORIGINAL) is None:
         rope[_ORIGINAL] = d["max_position_embeddings"]
-    return float(base), rope
+    return base, rope
 
 
 def _stretched(length: int, scaling: Mapping[str, Any] | None) -> int:
@@ -301,11 +325,11 @@ def _stretched(length: int, scaling: Mapping[str, Any] | None) -> int:
         return length
     factor = scaling.get("factor")
     original = scaling.get(_ORIGINAL) or length
+    if not all(_is_number(number) for number in (length, factor, original)):
+        return length  # `Config` says what is wrong with it
     kind = scaling.get("rope_type") or scaling.get("type")
     if kind == "llama3" and length > original:
         return length  # the factor is in it, and isn't the ratio of the two
-    if not isinstance(factor, (int, float)) or not isinstance(original, (int, float)):
-        return length  # `Config` says what is wrong with it
     return max(length, int(original * factor))
 
 # %% ../../nbs/01_transformers/18_checkpoints.ipynb #e43123e4
@@ -313,9 +337,21 @@ def _nope_from_hf(d: Mapping[str, Any], layers: int) -> tuple[int, ...]:
     "SmolLM3's layers without RoPE: those with a 0 in no_rope_layers, or every fourth."
     uses = d.get("no_rope_layers")
     if not uses:
-        every = d.get("no_rope_layer_interval", 4)
-        uses = [(i + 1) % every for i in range(layers)]
+        name = "no_rope_layer_interval"
+        every = whole_number(name, d.get(name, 4), at_least=1)
+        uses = [int((i + 1) % every > 0) for i in range(layers)]
+    _check_per_layer("no_rope_layers", uses, layers, (0, 1))
     return tuple(i for i, use in enumerate(uses) if not use)
+
+
+def _check_per_layer(name: str, values: Any, layers: int, known: tuple) -> None:
+    "Raises `ValueError` for what isn't one of the known values for each layer."
+    is_list = isinstance(values, (list, tuple)) and len(values) == layers
+    if not is_list or any(value not in known for value in values):
+        raise ValueError(
+            f"{name} in config.json should give each of {layers} layers one of "
+            f"{', '.join(map(str, known))}; got {str(values)[:80]}"
+        )
 
 
 def _windows_from_hf(
@@ -328,12 +364,13 @@ def _windows_from_hf(
         return window, tuple(range(layers))
     if kind == "llama" or window is None or not d.get("use_sliding_window", False):
         return None, ()
-    if d.get("layer_types"):
-        kinds = enumerate(d["layer_types"])
-        return window, tuple(i for i, name in kinds if name == "sliding_attention")
+    if kinds := d.get("layer_types"):
+        _check_per_layer("layer_types", kinds, layers, ("full_attention", "sliding_attention"))
+        return window, tuple(i for i, name in enumerate(kinds) if name == "sliding_attention")
     if kind == "smollm3":
         return window, _nope_from_hf(d, layers)
-    return window, tuple(range(d.get("max_window_layers", 28), layers))
+    first = whole_number("max_window_layers", d.get("max_window_layers", 28), at_least=0)
+    return window, tuple(range(first, layers))
 
 # %% ../../nbs/01_transformers/18_checkpoints.ipynb #539ae8f0
 def _gpt2_from_hf(d: Mapping[str, Any]) -> Config:
@@ -628,6 +665,7 @@ def config_to_hf(
 
     Raises `ValueError` if its architecture has no room for one of its options.
     """
+    check_config(c)
     d = _gpt2_to_hf(c) if c.architecture == "gpt2" else _llama_to_hf(c)
     d["model_type"] = c.architecture
     d["architectures"] = [_CLASSES[c.architecture]]
@@ -774,14 +812,14 @@ def save_pretrained(
     """
     if not isinstance(lm, LanguageModel):
         raise TypeError(f"a LanguageModel is saved, such as load() gives; got {type(lm).__name__}")
-    folder = Path(folder)
+    folder = _path(folder)
     is_new = not folder.exists()
     if (folder / "adapter_config.json").exists():
         raise ValueError(
             f"{folder} holds an adapter (adapter_config.json), which transformers would lay over "
             "the model; save into another folder"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     try:
         with TemporaryDirectory(prefix=".saving-", dir=folder) as temp:
             _write_checkpoint(lm, Path(temp))
@@ -875,8 +913,8 @@ def load(
     if place.type == "cuda" and find_spec("triton") is not None:
         import llm_course.transformers.kernels  # noqa: F401  flash attention's on a GPU
     if name in MODELS:
-        return _load_known(name, kind, place, Path(folder or settings.cache).expanduser())
-    path = Path(name).expanduser()
+        return _load_known(name, kind, place, _make_folder(folder or settings.cache))
+    path = _path(name)
     if path.is_dir():
         return _load_folder(path, kind, place)
     if path.suffix.lower() == ".gguf":
@@ -980,7 +1018,7 @@ def load_weights(
     names or shapes don't fit, before anything is changed.
     """
     inner = _unwrapped(model)
-    path = Path(path).expanduser()
+    path = _path(path)
     table = _GPT2 if inner.config.architecture == "gpt2" else _LLAMA
     if path.is_dir():
         tensors = _hub_tensors(_read_safetensors(path), inner.config.architecture)

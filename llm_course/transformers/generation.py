@@ -44,8 +44,7 @@ def greedy(
 # %% ../../nbs/01_transformers/12_generation.ipynb #ecde72e9
 def _check_scores(logits: Tensor, when: str = "") -> None:
     "Raises `ValueError` for rows with nan or +inf, or with nothing finite."
-    if not isinstance(logits, Tensor):
-        raise TypeError(f"scores are a tensor (rows, vocabulary), got {type(logits).__name__}")
+    _check_kind(logits)
     best = logits.amax(-1)  # nan if there is one, and −inf if nothing else is left
     if bool(best.isfinite().all()):
         return
@@ -54,6 +53,37 @@ def _check_scores(logits: Tensor, when: str = "") -> None:
     raise ValueError(
         f"the scores{when} hold {found}; look for it in the weights, or in what processors do"
     )
+
+# %% ../../nbs/01_transformers/12_generation.ipynb #59a85f1a
+def _check_kind(logits: Tensor) -> None:
+    "Raises `TypeError` or `ValueError` for what isn't a row of scores for each text."
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"scores are a tensor (rows, vocabulary), got {type(logits).__name__}")
+    if not logits.is_floating_point() or logits.ndim != 2 or logits.shape[1] == 0:
+        raise ValueError(
+            "scores are floating-point numbers (rows, vocabulary), "
+            f"got {logits.dtype} of shape {tuple(logits.shape)}"
+        )
+    if logits.is_meta:
+        raise ValueError("scores are on the meta device, where tensors have no values")
+
+
+def _check_model(model: object) -> None:
+    needed = ("config", "embed", "hidden_states", "head")
+    if isinstance(model, type) or not all(hasattr(model, name) for name in needed):
+        made = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"a model is a Transformer, such as lm.model; got {made}")
+
+
+def _check_tokenizer(tokenizer: object) -> None:
+    needed = ("encode", "encode_chat", "decode", "stop_ids")
+    if tokenizer is not None and not all(hasattr(tokenizer, name) for name in needed):
+        raise TypeError(f"a tokenizer is one such as lm.tokenizer, or None; got {tokenizer!r}")
+
+
+def _check_generator(generator: object) -> None:
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"a generator is one such as seed_everything(3) gives; got {generator!r}")
 
 # %% ../../nbs/01_transformers/12_generation.ipynb #acf0c1f3
 @runtime_checkable
@@ -75,6 +105,7 @@ def _processed(processors: Sequence[Processor], ids: Tensor, logits: Tensor) -> 
                 f"a processor returns scores of the shape {tuple(logits.shape)}, {process!r} "
                 f"returned {what}"
             )
+        _check_kind(after)
         logits = after
     return logits
 
@@ -94,11 +125,12 @@ def _stop_set(stop_ids: StopIds) -> frozenset[int]:
 def _prompt_ids(model: Transformer, ids: Iterable[SupportsIndex], new: int) -> list[int]:
     "One prompt as a list, after a look at its ids, and at the room for `new` more."
     prompt = id_list(ids)
-    config = getattr(model, "config", None)
-    if config is None:
-        raise TypeError(f"a model is a Transformer, such as lm.model; got {type(model).__name__}")
+    _check_model(model)
+    config = model.config
     if not prompt:
         raise ValueError("the prompt is empty; give at least one token")
+    if max(prompt) >= 2**63:
+        raise ValueError(f"token id {max(prompt)} is outside the vocabulary of {config.vocab_size}")
     check_ids(torch.tensor([prompt]), config.vocab_size)
     room = config.context - len(prompt)
     if room < new:
@@ -125,11 +157,14 @@ def _check_call(name: str, function: object, parameters: str) -> None:
         ) from None
 
 
-def _check_calls(pick: object, processors: Iterable[object]) -> tuple[Any, ...]:
+def _check_calls(pick: object, processors: Iterable[object], generator: object) -> tuple[Any, ...]:
     "The processors as a tuple, after a look at all functions."
+    _check_generator(generator)
     _check_call("pick", pick, "logits, generator")
     if callable(processors):
         raise TypeError(f"processors is a list of functions: write processors=[{processors!r}]")
+    if not isinstance(processors, Iterable):
+        raise TypeError(f"processors is a list of functions, got {processors!r}")
     found = tuple(processors)
     for process in found:
         _check_call("process", process, "ids, logits")
@@ -145,10 +180,13 @@ def _picked(
     wanted = f"pick gives one id for each of {rows} rows"
     if chosen is None:
         raise ValueError(f"{wanted}, got None; does it end with return?")
-    ids = torch.as_tensor(chosen)
+    try:
+        ids = torch.as_tensor(chosen)
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        raise ValueError(f"{wanted}, got {chosen!r}") from None
     is_whole = not (ids.is_floating_point() or ids.is_complex() or ids.dtype is torch.bool)
     fits = ids.shape in ((rows,), (rows, 1)) or (rows == 1 and ids.ndim == 0)
-    if not is_whole or not fits:
+    if not is_whole or not fits or ids.is_meta:
         raise ValueError(f"{wanted}, got the shape {tuple(ids.shape)} in {ids.dtype}")
     ids = ids.reshape(rows).long()
     for i in ids.tolist():
@@ -185,7 +223,7 @@ def generate(
     """
     new = whole_number("max_new_tokens", max_new_tokens, at_least=0)
     prompt = _prompt_ids(model, ids, new)
-    calls = _check_calls(pick, processors)
+    calls = _check_calls(pick, processors, generator)
     stops = _stop_set(stop_ids)
     device = model.embed.weight.device
     if cache is None:
@@ -237,9 +275,9 @@ def stream_text(
 
     Raises `TypeError` for what is no tokenizer.
     """
-    if not hasattr(tokenizer, "decode"):
+    if not hasattr(tokenizer, "decode") or not hasattr(tokenizer, "stop_ids"):
         raise TypeError(f"a tokenizer decodes ids, such as lm.tokenizer; got {tokenizer!r}")
-    held = list(after)  # what stands before, and the ids that wait
+    held = id_list(after)  # what stands before, and the ids that wait
     waiting = 0  # how many ids of `held` wait
     shown = tokenizer.decode(held, skip_special=True)
     for i in ids:
@@ -262,6 +300,8 @@ class LanguageModel:
     model: Transformer
 
     def __init__(self, model: Transformer, tokenizer: Tokenizer | None = None):
+        _check_model(model)
+        _check_tokenizer(tokenizer)
         self.model = model
         self._tokenizer = tokenizer
 
@@ -282,6 +322,7 @@ class LanguageModel:
 
     @tokenizer.setter
     def tokenizer(self, tokenizer: Tokenizer | None) -> None:
+        _check_tokenizer(tokenizer)
         self._tokenizer = tokenizer
 
     def encode(
@@ -383,10 +424,19 @@ def next_logits(
     prompt: str | Iterable[Mapping[str, Any]],  # a text, or messages
 ) -> Float[Tensor, "1 v"]:  # float32
     "The scores of the token after `prompt`."
+    if not hasattr(lm, "encode") or not hasattr(lm, "model"):
+        raise TypeError(f"next_logits takes a LanguageModel, got {type(lm).__name__}")
     ids = torch.tensor([lm.encode(prompt)], device=lm.model.embed.weight.device)
     return lm.model.head(lm.model.hidden_states(ids)[:, -1]).float()
 
 # %% ../../nbs/01_transformers/12_generation.ipynb #8fdcf10a
+def _prompt_list(prompts: Iterable[Any]) -> Iterable[Any]:
+    "The prompts. Raises `TypeError` for what is no collection of them."
+    if isinstance(prompts, (str, bytes, Mapping)) or not isinstance(prompts, Iterable):
+        raise TypeError(f"prompts are a list of lists of ids, got {prompts!r}")
+    return prompts
+
+
 def _read_prompts(model: Transformer, texts: list[list[int]], cache: Any) -> Float[Tensor, "b c"]:
     "The last state of each prompt; the cache then holds the prompts, and no padding."
     lengths = [len(text) for text in texts]
@@ -429,8 +479,10 @@ def generate_batch(
     "The continuations of several prompts, written together. Raises as `generate` does."
     # 1. Check everything.
     new = whole_number("max_new_tokens", max_new_tokens, at_least=0)
-    texts = [_prompt_ids(model, prompt, new) for prompt in prompts]
-    calls = _check_calls(pick, processors)
+    texts = [_prompt_ids(model, prompt, new) for prompt in _prompt_list(prompts)]
+    calls = _check_calls(pick, processors, generator)
+    if on_step is not None and not callable(on_step):
+        raise TypeError(f"on_step is a function of the rows that run, got {on_step!r}")
     stops = _stop_set(stop_ids)
     lengths = [len(text) for text in texts]
     if not texts or not new:
@@ -445,7 +497,7 @@ def generate_batch(
     # 3. Write a token for each running text, until none is left.
     running = list(range(len(texts)))
     for step in range(new):
-        if on_step:
+        if on_step is not None:
             on_step(list(running))
         logits = model.head(last).float()
         logits = _processed_rows(calls, [texts[row] for row in running], logits)

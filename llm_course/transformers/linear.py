@@ -180,11 +180,12 @@ def _choose(seconds: dict[Product, float]) -> Product:
 def fastest_product(dtype: torch.dtype, rows: int) -> Product:
     """The product that `skinny_linear` takes for so many rows, measured when first asked for.
 
-    Raises `TypeError` for what is no type of PyTorch's, or no whole number.
+    Raises `TypeError` for what is no type of PyTorch's, or no whole number, `ValueError` for one
+    below 0.
     """
     if not isinstance(dtype, torch.dtype):
         raise TypeError(f"dtype is one of PyTorch's, such as torch.float32; got {dtype!r}")
-    rows = whole_number("rows", rows)
+    rows = whole_number("rows", rows, at_least=0)
     if dtype not in _CANDIDATES or rows < 1:
         return "plain"
     up = min(MOST_ROWS, 1 << (rows - 1).bit_length())

@@ -10,8 +10,8 @@ __all__ = ['Architecture', 'ARCHITECTURES', 'FIRST_WEIGHTS', 'Config', 'Transfor
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from math import isfinite
 from numbers import Real
+from sys import float_info
 from typing import Any, Literal, get_args
 
 import torch
@@ -163,10 +163,10 @@ def _check_choices(config: Config) -> None:
         if not isinstance(getattr(config, name), bool):
             raise ValueError(f"{name} must be True or False, got {getattr(config, name)!r}")
     eps = config.norm_eps
-    if isinstance(eps, bool) or not isinstance(eps, Real) or not (0 < eps and isfinite(eps)):
+    if isinstance(eps, bool) or not isinstance(eps, Real) or not 0 < eps <= float_info.max:
         raise ValueError(f"norm_eps must be a small number above 0, such as 1e-5; got {eps!r}")
     if config.architecture == "gpt2":
-        if config.activation not in ACTIVATIONS:
+        if not isinstance(config.activation, str) or config.activation not in ACTIVATIONS:
             raise ValueError(
                 f"unknown activation {config.activation!r}; known: {', '.join(ACTIVATIONS)}"
             )

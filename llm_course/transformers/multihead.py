@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..core import whole_number
+from ..core import check_switches, whole_number
 from .attention import attention, check_heads, check_window
 
 # %% ../../nbs/01_transformers/03_multihead.ipynb #5a89452c
@@ -130,6 +130,14 @@ def _project(layer: "MultiHeadAttention", x: Tensor) -> tuple[Tensor, Tensor]:
     return qk, v
 
 
+def _side_by_side(out: Tensor, q: Tensor) -> Tensor:
+    "The heads' outputs in one row: b h t d -> b t h·d."
+    if not isinstance(out, Tensor) or out.shape != q.shape:
+        made = tuple(out.shape) if isinstance(out, Tensor) else repr(out)
+        raise ValueError(f"attend gives an output for each query, {tuple(q.shape)}; got {made}")
+    return out.transpose(1, 2).flatten(2)
+
+
 def _description(layer: "MultiHeadAttention") -> str:
     parts = [f"{layer.n_heads} heads of {layer.head_dim}", f"{layer.n_kv_heads} key heads"]
     if layer.window is not None:
@@ -163,6 +171,8 @@ class MultiHeadAttention(nn.Module):
         if not callable(attend):
             raise TypeError(f"attend is a function such as attention, got {type(attend).__name__}")
         _check_functions(qk_norm=qk_norm, linear=linear)
+        out_bias = bias if out_bias is None else out_bias
+        check_switches(bias=bias, out_bias=out_bias)
         self.dim = dim
         self.n_heads = n_heads
         self.n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
@@ -171,7 +181,7 @@ class MultiHeadAttention(nn.Module):
         self.attend = attend
         n_all = n_heads + 2 * self.n_kv_heads
         self.qkv_proj = linear(dim, n_all * self.head_dim, bias)
-        self.o_proj = linear(n_heads * self.head_dim, dim, bias if out_bias is None else out_bias)
+        self.o_proj = linear(n_heads * self.head_dim, dim, out_bias)
         self.q_norm = qk_norm(self.head_dim) if qk_norm else None
         self.k_norm = qk_norm(self.head_dim) if qk_norm else None
 
@@ -195,7 +205,7 @@ class MultiHeadAttention(nn.Module):
             out = self.attend(q, k, v, causal=True, window=self.window)
         else:
             out = cache.attend(layer, q, k, v, attend=self.attend, window=self.window)
-        return self.o_proj(out.transpose(1, 2).flatten(2))  # b h t d -> b t h·d -> b t c
+        return self.o_proj(_side_by_side(out, q))  # b h t d -> b t h·d -> b t c
 
     def extra_repr(self) -> str:
         return _description(self)

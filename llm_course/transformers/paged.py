@@ -17,13 +17,14 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from ..core import whole_number, whole_numbers
+from ..core import check_switches, whole_number, whole_numbers
 from llm_course.transformers.cache import (
     attend_held,
     ceil_div,
     check_kv,
     check_row,
     cropped_lengths,
+    _device,
 )
 from .flash import flash_attention
 
@@ -37,7 +38,7 @@ def quantize_kv(
     "Each vector as integers from -127 to 127 and a scale: its largest number, divided by 127."
     if not isinstance(x, Tensor):
         raise TypeError(f"quantize_kv takes a tensor, got {type(x).__name__}")
-    if not x.is_floating_point() or x.ndim == 0:
+    if not x.is_floating_point() or x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"vectors of floating-point numbers, got {x.dtype} {tuple(x.shape)}")
     wide = x.float()
     scale = wide.abs().amax(-1, keepdim=True).clamp(min=TINIEST) / 127
@@ -52,6 +53,13 @@ def dequantize_kv(
         raise TypeError("dequantize_kv takes the two tensors that quantize_kv gave")
     if scale.shape != (*x.shape[:-1], 1):
         raise ValueError(f"{tuple(x.shape)} integers need a scale a vector, got {scale.shape}")
+    if x.dtype != torch.int8 or not scale.is_floating_point() or x.device != scale.device:
+        raise ValueError(
+            "vectors are int8, scales floating-point numbers on the same device; got "
+            f"{x.dtype} on {x.device} and {scale.dtype} on {scale.device}"
+        )
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"dtype is a floating-point type such as torch.float32, got {dtype!r}")
     return (x * scale).to(dtype)
 
 # %% ../../nbs/01_transformers/16_paged.ipynb #fc113fcf
@@ -157,7 +165,7 @@ def append_paged_kv(
             f"slots from {low} to {high}: {n_blocks} blocks of {size} have "
             f"0 to {n_blocks * size - 1}, and -1 skips"
         )
-    slots = slot_mapping
+    slots = slot_mapping.long()
     if low < 0:
         stored = slots >= 0
         k = k[stored]
@@ -213,6 +221,8 @@ def _check_whole_tensor(x: Tensor, name: str, ndim: int) -> None:
             f"{name} holds whole numbers in {ndim} dimension{'s' * (ndim > 1)}, "
             f"got {x.dtype} of shape {tuple(x.shape)}"
         )
+    if x.is_meta:
+        raise ValueError(f"{name} is on the meta device, where tensors have no values")
 
 # %% ../../nbs/01_transformers/16_paged.ipynb #b9933e87
 def gather_blocks(
@@ -225,6 +235,8 @@ def gather_blocks(
     if pool.ndim != 4:
         raise ValueError(f"a pool is (blocks, heads, tokens, size), got {tuple(pool.shape)}")
     _check_whole_tensor(block_table, "block_table", 2)
+    if pool.device != block_table.device:
+        raise ValueError(f"the pool is on {pool.device}, the block table on {block_table.device}")
     n_blocks, n_heads, size, head_dim = pool.shape
     if block_table.numel() and int(block_table.max()) >= n_blocks:
         raise ValueError(f"block {int(block_table.max())} is outside the pool of {n_blocks}")
@@ -233,7 +245,7 @@ def gather_blocks(
     rows = block_table.clamp(min=0).long()[:, None] * n_heads + heads  # (b, hk, m)
     memory = pool.reshape(n_blocks * n_heads, size * head_dim)
     found = memory.index_select(0, rows.flatten())
-    return found.view(len(block_table), n_heads, -1, head_dim)
+    return found.view(len(block_table), n_heads, block_table.shape[1] * size, head_dim)
 
 # %% ../../nbs/01_transformers/16_paged.ipynb #421fce92
 def paged_attention(
@@ -299,8 +311,11 @@ def _check_attention(
         )
     if (k_scale is None) != (v_scale is None):
         raise ValueError("an 8-bit pool needs both k_scale and v_scale")
-    if k_scale is None and k_pool.dtype != q.dtype:
-        raise ValueError(f"the pool holds {k_pool.dtype}, the queries are {q.dtype}")
+    for pool in (k_pool, v_pool):
+        if pool.device != q.device:
+            raise ValueError(f"the pool is on {pool.device}, the queries on {q.device}")
+        if k_scale is None and pool.dtype != q.dtype:
+            raise ValueError(f"the pool holds {pool.dtype}, the queries are {q.dtype}")
 
 
 def _check_table(table: Tensor, ends: list[int], *, n_blocks: int, size: int, t: int) -> None:
@@ -342,10 +357,8 @@ class KVPool:
         self.block_size = whole_number("block_size", block_size)
         if self.block_size < 1:
             raise ValueError(f"a block holds at least one token, got block_size={block_size}")
-        try:
-            self.device = torch.device(device or "cpu")
-        except RuntimeError:
-            raise ValueError(f"PyTorch knows no device {device!r}") from None
+        check_switches(int8=int8)
+        self.device = _device(device)
         self.blocks = BlockPool(n_blocks)
         self.int8 = int8
         self._layers: dict[int, list[Tensor]] = {}  # k, v and, for 8-bit pools, their scales
@@ -357,7 +370,7 @@ class KVPool:
         return self._of(layer)[1]
 
     def _of(self, layer: int) -> list[Tensor]:
-        if layer not in self._layers:
+        if whole_number("a layer's number", layer) not in self._layers:
             held = ", ".join(map(str, self._layers)) or "none yet"
             raise ValueError(f"the pool holds no layer {layer!r}; it holds {held}")
         return self._layers[layer]
@@ -382,6 +395,8 @@ class KVPool:
         slots: Int[Tensor, "n"],
     ) -> None:
         "Store a layer's tokens in `slots`. The layer's memory is made when it is first used."
+        layer = whole_number("a layer's number", layer, at_least=0)
+        _check_tokens(k, v)
         k = k.detach()
         v = v.detach()
         new = [k, v]
@@ -389,12 +404,11 @@ class KVPool:
             k8, k_scale = quantize_kv(k)
             v8, v_scale = quantize_kv(v)
             new = [k8, v8, k_scale, v_scale]
-        if layer not in self._layers:
-            self._layers[layer] = [self._room(x) for x in new]
-        held = self._layers[layer]
+        held = self._layers.get(layer) or [self._room(x) for x in new]
         append_paged_kv(*held[:2], *new[:2], slots)
         if self.int8:
             append_paged_kv(*held[2:], *new[2:], slots)
+        self._layers[layer] = held
 
     def _room(self, x: Tensor) -> Tensor:
         "Memory of all blocks for tokens such as `x`."
@@ -418,9 +432,45 @@ class KVPool:
 
     def copy(self, source: int, target: int) -> None:
         "Copy a block's content, in every layer."
+        source, target = whole_numbers("blocks", [source, target])
+        self.blocks._check({source: 0, target: 0})
         for layer in self._layers.values():
             for x in layer:
                 x[target] = x[source]
+
+# %% ../../nbs/01_transformers/16_paged.ipynb #0ef8ce22
+def _check_tokens(k: Tensor, v: Tensor) -> None:
+    "Raises `TypeError` or `ValueError` for what is no keys and values of tokens."
+    for name, x in (("keys", k), ("values", v)):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} are a tensor, got {type(x).__name__}")
+        if x.ndim != 3 or not x.is_floating_point():
+            raise ValueError(
+                f"{name} are floating-point numbers (tokens, heads, size), "
+                f"got {x.dtype} of shape {tuple(x.shape)}"
+            )
+    if k.dtype != v.dtype:
+        raise ValueError(f"keys and values share a type, got {k.dtype} and {v.dtype}")
+
+
+def _check_room(
+    block_pool: BlockPool, tables: Sequence[list[int]], lengths: list[int], block_size: int
+) -> None:
+    "Raises `TypeError` or `ValueError` for tables that don't hold what the lengths say."
+    _check_is_block_pool(block_pool)
+    for table, n in zip(tables, lengths):
+        if not isinstance(table, list):
+            raise TypeError(f"a table is a list of blocks, got {type(table).__name__}")
+        if not 0 <= n <= len(table) * block_size:
+            raise ValueError(f"{n} tokens don't lie in {len(table)} blocks of {block_size}")
+        if n % block_size:
+            last = whole_number("a block", table[n // block_size])
+            block_pool._check({last: 1})
+
+
+def _check_is_block_pool(block_pool: object) -> None:
+    if not isinstance(block_pool, BlockPool):
+        raise TypeError(f"blocks come from a BlockPool, got {type(block_pool).__name__}")
 
 # %% ../../nbs/01_transformers/16_paged.ipynb #375ce305
 def make_room(
@@ -442,6 +492,7 @@ def make_room(
             f"{t} tokens to come, blocks of {block_size}, {len(tables)} tables "
             f"and {len(lengths)} lengths: tokens ≥ 0, blocks ≥ 1, a length for each table"
         )
+    _check_room(block_pool, tables, lengths, block_size)
     to_copy = []  # a table, and which of its blocks the next token goes into
     wanted = []
     given_up: Counter[int] = Counter()  # references that copies for earlier rows will release
@@ -474,8 +525,9 @@ class BlockTables:
         batch = whole_number("batch", batch)
         if batch < 1:
             raise ValueError(f"a cache is for at least one sequence, got batch={batch}")
+        _check_is_block_pool(block_pool)
         self.block_pool = block_pool
-        self.block_size = block_size
+        self.block_size = whole_number("block_size", block_size, at_least=1)
         self.version = 0  # counts changes
         self._n = [0] * batch
         self._tables: list[list[int]] = [[] for _ in range(batch)]
@@ -635,8 +687,12 @@ class PagedKVCache(BlockTables):
         window: int | None = None,
     ) -> Float[Tensor, "b h t d"]:
         "Append `k` and `v` to what this layer holds, and attend over everything, causally."
+        layer = whole_number("a layer's number", layer, at_least=0)
         check_kv(k, v, len(self._n), self.pool.device)
         t = k.shape[2]
+        if not isinstance(q, Tensor) or q.ndim != 4 or q.shape[2] != t:
+            given = tuple(q.shape) if isinstance(q, Tensor) else type(q).__name__
+            raise ValueError(f"queries are (batch, heads, {t} tokens, size), got {given}")
         if self._plan is None or self._plan.step != (t, self.version):
             self._plan = self._make_plan(t)
         plan = self._plan

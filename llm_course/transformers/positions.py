@@ -16,6 +16,59 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..core import check_switches, whole_number
+
+# %% ../../nbs/01_transformers/04_positions.ipynb #42eb2ba1
+def _check_tensor(name: str, x: Tensor) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
+
+
+def _check_angles(positions: Tensor, frequencies: Tensor, amplitude: object) -> None:
+    "Raises `TypeError` or `ValueError` for what makes no angles."
+    _check_tensor("positions", positions)
+    _check_tensor("frequencies", frequencies)
+    kind = positions.dtype
+    if kind.is_floating_point or kind.is_complex or kind == torch.bool:
+        raise ValueError(f"positions are whole numbers, got {kind}; use torch.arange(t)")
+    if not frequencies.is_floating_point() or frequencies.ndim != 1:
+        raise ValueError(
+            "frequencies are a row of numbers, as rope_frequencies makes it; "
+            f"got {frequencies.dtype} of shape {tuple(frequencies.shape)}"
+        )
+    if positions.device != frequencies.device:
+        raise ValueError(
+            f"positions are on {positions.device}, frequencies on {frequencies.device}: "
+            "move one of them"
+        )
+    if not torch.compiler.is_compiling() and not _is_number(amplitude):
+        raise ValueError(f"the amplitude is a number such as 1.0, got {amplitude!r}")
+
+
+def _check_turn(x: Tensor, cos: Tensor, sin: Tensor) -> None:
+    "Raises `TypeError` or `ValueError` for angles that don't fit `x`."
+    for name, tensor in (("x", x), ("cos", cos), ("sin", sin)):
+        _check_tensor(name, tensor)
+        if not tensor.is_floating_point() or tensor.device != x.device:
+            raise ValueError(
+                "x, cos and sin are floating-point numbers on one device; "
+                f"{name} is {tensor.dtype} on {tensor.device}, x on {x.device}"
+            )
+    if x.ndim != 4:
+        raise ValueError(f"x is (batch, heads, tokens, size), got {tuple(x.shape)}")
+    if cos.shape != sin.shape:
+        raise ValueError(f"cos {tuple(cos.shape)} and sin {tuple(sin.shape)} have one shape")
+    if cos.shape[-2:] != x.shape[-2:]:
+        t, d = ("?", *cos.shape)[-2:]
+        raise ValueError(
+            f"cos and sin for {t} tokens of size {d} "
+            f"don't fit {x.shape[-2]} tokens of size {x.shape[-1]}"
+        )
+    if cos.shape[:-2] not in ((), (1,), x.shape[:1]):
+        raise ValueError(
+            f"cos and sin {tuple(cos.shape)} are for another batch than x {tuple(x.shape)}"
+        )
+
 # %% ../../nbs/01_transformers/04_positions.ipynb #8baae7be
 def pair_frequencies(
     dim: int,  # channels; an even number
@@ -25,18 +78,22 @@ def pair_frequencies(
 
     Raises `ValueError` for an odd `dim` and for a `base` that is no number above 1.
     """
+    dim = whole_number("the number of channels", dim)
     if dim % 2 or dim < 2:
         raise ValueError(
             f"channels turn in pairs, so their number must be even and above 0; got {dim}"
         )
     if not _is_number(base) or base <= 1:
         raise ValueError(f"the base must be a number above 1, such as 10000.0; got {base!r}")
-    return 1.0 / base ** (torch.arange(0, dim, 2).float() / dim)
+    return 1.0 / float(base) ** (torch.arange(0, dim, 2).float() / dim)
 
 
 def _is_number(value: Any) -> bool:
     "Whether it is a finite number; True and False are none."
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an int beyond the range of floats
+        return False
 
 # %% ../../nbs/01_transformers/04_positions.ipynb #4e3fc3e1
 def sinusoidal(
@@ -48,6 +105,7 @@ def sinusoidal(
 
     Raises `ValueError` for an odd `dim`.
     """
+    t = whole_number("the number of positions", t, at_least=0)
     angles = torch.arange(t)[:, None] * pair_frequencies(dim, base)  # (t, dim / 2)
     return torch.stack((angles.sin(), angles.cos()), -1).flatten(1)
 
@@ -61,15 +119,14 @@ def rope_cos_sin(
 
     Raises `ValueError` for positions below 0 or with a decimal point.
     """
-    if positions.is_floating_point():
-        raise ValueError(f"positions are whole numbers, got {positions.dtype}; use torch.arange(t)")
+    _check_angles(positions, frequencies, amplitude)
     # On a GPU, looking would make it wait; a compiled graph can't branch on what it sees.
     may_look = positions.device.type == "cpu" and not torch.compiler.is_compiling()
     if may_look and (positions < 0).any():
         raise ValueError(f"positions count from 0, got {positions.min().item()}")
     angles = positions[..., None] * frequencies  # (*b, t, half)
-    cos = angles.cos() * amplitude
-    sin = angles.sin() * amplitude
+    cos = angles.cos() * float(amplitude)
+    sin = angles.sin() * float(amplitude)
     return torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
 
 # %% ../../nbs/01_transformers/04_positions.ipynb #506bf4c6
@@ -82,13 +139,7 @@ def apply_rope(
 
     Raises `ValueError` where tokens or channels of `x` and the angles don't fit.
     """
-    if cos.shape != sin.shape:
-        raise ValueError(f"cos {tuple(cos.shape)} and sin {tuple(sin.shape)} have one shape")
-    if cos.shape[-2:] != x.shape[-2:]:
-        raise ValueError(
-            f"cos and sin for {cos.shape[-2]} tokens of size {cos.shape[-1]} "
-            f"don't fit {x.shape[-2]} tokens of size {x.shape[-1]}"
-        )
+    _check_turn(x, cos, sin)
     y = x.float()
     swapped = y.roll(y.shape[-1] // 2, -1)  # each channel's partner
     all_heads_cos = cos.unsqueeze(-3)
@@ -104,8 +155,11 @@ def interleaved_to_half(
 
     Raises `ValueError` for rows that aren't `n_heads` heads of an even size.
     """
-    if weight.shape[0] % (2 * n_heads):
-        raise ValueError(f"{weight.shape[0]} rows aren't {n_heads} heads of an even size")
+    _check_tensor("the weight", weight)
+    n_heads = whole_number("n_heads", n_heads, at_least=1)
+    if weight.ndim == 0 or weight.shape[0] % (2 * n_heads):
+        rows = weight.shape[0] if weight.ndim else "no"
+        raise ValueError(f"{rows} rows aren't {n_heads} heads of an even size")
     return weight.unflatten(0, (n_heads, -1, 2)).transpose(1, 2).reshape(weight.shape)
 
 # %% ../../nbs/01_transformers/04_positions.ipynb #60282b4e
@@ -132,7 +186,10 @@ def _scaling_kind(scaling: Mapping[str, Any] | None) -> RopeKind:
             f"RoPE scaling is a mapping like {{'rope_type': 'linear', 'factor': 2.0}}, "
             f"got {scaling!r}"
         )
-    kind = scaling.get("rope_type") or scaling.get("type") or "default"
+    if arrays := [key for key, value in scaling.items() if getattr(value, "shape", ())]:
+        raise TypeError(f"RoPE scaling holds numbers and words, as JSON; {arrays[0]!r} is an array")
+    named = (scaling.get(key) for key in ("rope_type", "type"))
+    kind = next((name for name in named if name is not None), "default")
     if not isinstance(kind, str) or kind not in _NEEDED:
         raise ValueError(
             f"unknown RoPE scaling {kind!r}{_REFUSED.get(str(kind), '')}; "
@@ -160,12 +217,13 @@ def _check_scaling(kind: RopeKind, scaling: Mapping[str, Any]) -> None:
         )
     for key in _NEEDED[kind]:
         _number(scaling, key)
+    check_switches(truncate=scaling.get("truncate", True))
 
 # %% ../../nbs/01_transformers/04_positions.ipynb #b848fd82
 def _number(scaling: Mapping[str, Any], key: str, default: float | None = None) -> float:
     "A number above 0 from the scaling; `default` where it is missing, None or 0."
     value = scaling.get(key)
-    if default is not None and not value:
+    if default is not None and (value is None or (_is_number(value) and value == 0)):
         return default
     if not _is_number(value) or value <= 0:
         raise ValueError(

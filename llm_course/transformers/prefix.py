@@ -30,10 +30,7 @@ def chain_hash(
         raise TypeError(f"a block's name is bytes, got {type(parent).__name__}")
     # the length marks where the parent ends and the tokens begin
     length = len(parent).to_bytes(4, "little")
-    try:
-        numbers = array("q", tokens)
-    except OverflowError as error:
-        raise ValueError(f"an id must fit into 64 bits: {error}") from None
+    numbers = array("q", whole_numbers("tokens", tokens))
     return hashlib.sha256(length + parent + numbers.tobytes()).digest()
 
 # %% ../../nbs/01_transformers/17_prefix.ipynb #5e1bcc66
@@ -65,6 +62,8 @@ class PrefixCache:
     ):
         if not isinstance(pool, KVPool):
             raise TypeError(f"a PrefixCache is for a KVPool, got {type(pool).__name__}")
+        if not callable(hash):
+            raise TypeError(f"hash is a function such as chain_hash, got {hash!r}")
         self.pool = pool
         self._hash = hash
         self._nodes: dict[bytes, _Node] = {}
@@ -96,6 +95,8 @@ class PrefixCache:
         for start in range(0, len(ids) - size + 1, size):
             tokens = tuple(ids[start : start + size])
             name = self._hash(parent, tokens)
+            if not isinstance(name, bytes):
+                raise TypeError(f"hash gives bytes, got {name!r}")
             yield name, parent, tokens
             parent = name
 
@@ -196,6 +197,17 @@ class PrefixCache:
             heapq.heappush(self._ends, end)
         return freed
 
+# %% ../../nbs/01_transformers/17_prefix.ipynb #45edeb55
+def _message_dicts(messages: object) -> list[Mapping]:
+    "The messages as a list. Raises `TypeError` for what is none."
+    is_one = isinstance(messages, (str, bytes, Mapping))
+    found = list(messages) if isinstance(messages, Iterable) and not is_one else [None]
+    if not all(isinstance(message, Mapping) for message in found):
+        raise TypeError(
+            f"messages are a list such as [{{'role': 'system', 'content': 'Hi'}}], got {messages!r}"
+        )
+    return found
+
 # %% ../../nbs/01_transformers/17_prefix.ipynb #2e1cb86c
 class ChatSession:
     "A conversation that reads only what no session of the same `PrefixCache` has read before."
@@ -213,7 +225,7 @@ class ChatSession:
                 raise TypeError(f"a {kind.__name__} was expected, got {type(value).__name__}")
         self.lm = lm
         self.prefix = prefix
-        self.messages = list(messages)
+        self.messages = _message_dicts(messages)
         self.salt = salt
         self.reused = 0  # tokens of the last prompt that came from the cache
         self.read = 0  # tokens of the last prompt that were computed

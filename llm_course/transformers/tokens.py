@@ -26,9 +26,10 @@ from typing import (
     runtime_checkable,
 )
 
-from ..core import atomic_write
+from ..core import atomic_write, check_switches, whole_number
 
 if TYPE_CHECKING:  # what is slow to import waits until it is needed
+    import gguf
     import jinja2
     import tokenizers
 
@@ -98,6 +99,7 @@ def train_merges(
     Of equally frequent pairs, the one with the smaller left id comes first, then the smaller
     right id. Raises `ValueError` for what is no text.
     """
+    n_merges = whole_number("n_merges", n_merges, at_least=0)
     frequency = Counter(pretokenize(text))
     words = {word: [_BYTE_ID[b] for b in word.encode()] for word in frequency}
     counts: Counter[tuple[int, int]] = Counter()
@@ -144,6 +146,7 @@ class BPE:
         self,
         merges: Mapping[tuple[int, int], int],  # as `train_merges` returns them
     ):
+        _check_merges(merges)
         self.merges = dict(merges)
         self.vocab = [bytes([b]) for b in BYTE_ORDER]
         self._words: dict[str, list[int]] = {}  # the words that were encoded before
@@ -162,7 +165,7 @@ class BPE:
         vocab_size: int,  # counts the 256 bytes
     ) -> "BPE":
         "A `BPE` learnt from `text`. Raises `ValueError` for an empty one or a size below 256."
-        if vocab_size < 256:
+        if whole_number("vocab_size", vocab_size) < 256:
             raise ValueError(
                 f"vocab_size counts the 256 bytes, so it is at least 256; got {vocab_size}"
             )
@@ -226,8 +229,8 @@ def id_list(
     Raises `ValueError` for whatever isn't one row of whole numbers from 0: floats, masks, text.
     """
     row: object = ids
-    if tolist := getattr(ids, "tolist", None):  # NumPy's and PyTorch's way to plain numbers
-        row = tolist()
+    if hasattr(ids, "tolist"):  # NumPy's and PyTorch's way to plain numbers
+        row = _listed(ids)
         if isinstance(row, list) and len(row) == 1 and isinstance(row[0], list):
             row = row[0]  # (1, t) -> (t)
     if isinstance(row, (str, bytes, Mapping)) or not isinstance(row, Iterable):
@@ -236,7 +239,7 @@ def id_list(
 
 
 def _as_id(value: Any) -> int:
-    number = value.tolist() if hasattr(value, "tolist") else value
+    number = _listed(value) if hasattr(value, "tolist") else value
     if isinstance(number, bool) or not hasattr(number, "__index__"):
         raise ValueError(
             f"a token id is a whole number, got {value!r}; give one row of ids, no batch, no "
@@ -246,6 +249,23 @@ def _as_id(value: Any) -> int:
     if number < 0:
         raise ValueError(f"a token id is a whole number from 0, got {number}")
     return number
+
+# %% ../../nbs/01_transformers/01_tokens.ipynb #cf4074b9
+def _listed(ids: Any) -> Any:
+    if getattr(ids, "is_meta", False):
+        raise ValueError("token ids are on the meta device, where tensors have no values")
+    return ids.tolist()
+
+
+def _check_merges(merges: object) -> None:
+    "Raises `TypeError` for what maps no pairs of ids to ids."
+    if not isinstance(merges, Mapping):
+        raise TypeError(f"merges are a dict, as train_merges gives it; got {type(merges).__name__}")
+    for pair, new in merges.items():
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError(f"a merge is a pair of ids and a new id, got {pair!r}: {new!r}")
+        for number in (*pair, new):
+            whole_number("each id of a merge", number)
 
 # %% ../../nbs/01_transformers/01_tokens.ipynb #6dc0191b
 class _Source(NamedTuple):
@@ -292,6 +312,49 @@ def _is_text(backend: "tokenizers.Tokenizer", token_id: int) -> bool:
 
 _MAX_ID = 2**32 - 1  # the largest that the tokenizers library can hold
 
+# %% ../../nbs/01_transformers/01_tokens.ipynb #9d7e56d4
+def _path(path: Path | str) -> Path:
+    "The path, with ~ filled in. Raises `ValueError` for one that can't be."
+    try:
+        found = Path(path).expanduser()
+        found.exists()
+    except (OSError, RuntimeError) as e:  # too long; the home of nobody
+        raise ValueError(f"there can be no file or folder {str(path)[:80]!r}: {e}") from None
+    return found
+
+
+def _make_folder(folder: Path | str) -> Path:
+    "The folder, made if need be. Raises `ValueError` where there can be none."
+    path = _path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError) as e:
+        raise ValueError(f"no folder {path} can be made ({e.strerror}); choose another") from None
+    return path
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{path} is no text in UTF-8 ({e}); fetch it again") from None
+
+
+def _check_parts(backend: object, special_tokens: object, chat_template: object) -> None:
+    "Raises `TypeError` for what no `Tokenizer` can be made of."
+    from tokenizers import Tokenizer
+
+    if not isinstance(backend, Tokenizer):
+        raise TypeError(f"backend is a tokenizers.Tokenizer, got {type(backend).__name__}")
+    templates = chat_template
+    if chat_template is None or isinstance(chat_template, str):
+        templates = {}
+    for name, texts in (("special_tokens", special_tokens), ("chat_template", templates)):
+        if not isinstance(texts, Mapping) or not all(
+            isinstance(text, str) for item in texts.items() for text in item
+        ):
+            raise TypeError(f"{name} maps names to texts, got {texts!r}")
+
 # %% ../../nbs/01_transformers/01_tokens.ipynb #c4a3e6f1
 _ENDING = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")  # llama.cpp stops at each
 _ROLES = {
@@ -324,17 +387,33 @@ class GGUFFile(Protocol):
 
 def read_gguf(path: Path | str) -> GGUFFile:
     "An open `gguf.GGUFReader`. Raises `ValueError` if the file is missing, cut short, or no GGUF."
-    from gguf import GGUFReader
-
-    if not Path(path).is_file():
+    path = _path(path)
+    if not path.is_file():
         raise ValueError(f"there is no file {path}")
     try:
-        return GGUFReader(path)
+        return _gguf_reader()(path)
     except Exception as e:  # the reader raises whatever the broken bytes lead it to
         raise ValueError(
             f"{path} is not a GGUF file, or it is damaged or cut short "
             f"({type(e).__name__}: {e}); fetch it again"
         ) from None
+
+
+def _gguf_reader() -> "type[gguf.GGUFReader]":
+    "gguf's reader, three times as fast: it cuts 250,000 pieces, and a memmap is slow to cut."
+    import numpy as np
+    from gguf import GGUFReader
+
+    class Reader(GGUFReader):
+        @property
+        def data(self):
+            return self._array
+
+        @data.setter
+        def data(self, mapped):
+            self._array = mapped.view(np.ndarray)  # the same memory
+
+    return Reader
 
 
 def _gguf_fields(reader: GGUFFile) -> dict[str, Any]:
@@ -640,18 +719,21 @@ def _chat_templates(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     files = {"default": folder / "chat_template.jinja"}
     for path in sorted((folder / "additional_chat_templates").glob("*.jinja")):
         files[path.stem] = path
-    found = {n: p.read_text(encoding="utf-8") for n, p in files.items() if p.is_file()}
+    found = {name: _read_text(path) for name, path in files.items() if path.is_file()}
     if found:
         return found
     template = config.get("chat_template")
-    if isinstance(template, list):
-        try:
-            return {entry["name"]: entry["template"] for entry in template}
-        except (TypeError, KeyError):
-            raise ValueError(
-                f"a chat template in {folder} lacks its name or its text: {template!r}"
-            ) from None
-    return {} if template is None else {"default": template}
+    if template is None:
+        return {}
+    listed = template if isinstance(template, list) else [{"name": "default", "template": template}]
+    try:
+        found = {entry["name"]: entry["template"] for entry in listed}
+        "".join([*found, *found.values()])  # raises for what is no text
+    except (TypeError, KeyError):
+        raise ValueError(
+            f"a chat template in {folder} lacks its name or its text: {template!r}"
+        ) from None
+    return found
 
 
 def _config_ids(folder: Path) -> dict[str, list[int]]:
@@ -702,22 +784,36 @@ def _roles(config: Mapping[str, Any], token_map: Mapping[str, Any]) -> dict[str,
     return {role: roles[role] for role in order if role in roles}
 
 
-def _add_tokens(backend: "tokenizers.Tokenizer", folder: Path, config: Mapping[str, Any]):
-    "Add the tokens that tokenizer_config.json or added_tokens.json has beside tokenizer.json."
+def _added_tokens(folder: Path, config: Mapping[str, Any]) -> list[tuple[int, bool, Any]]:
+    "The tokens that added_tokens.json or tokenizer_config.json lists: id, special or not, token."
     from tokenizers import AddedToken
 
-    listed = {}  # text -> id, and what else is known of it
-    for text, token_id in _read_json(folder / "added_tokens.json").items():
-        listed[text] = (token_id, {})
-    for token_id, entry in (config.get("added_tokens_decoder") or {}).items():
-        listed[_spelling(entry)] = (int(token_id), entry)
-    known = {token.content for token in backend.get_added_tokens_decoder().values()}
-    for text, (token_id, entry) in sorted(listed.items(), key=lambda item: item[1][0]):
-        special = bool(entry.get("special"))
-        if text not in known:
+    listed = {}  # by text
+    older = _read_json(folder / "added_tokens.json")
+    entries = [(token_id, {"content": text}) for text, token_id in older.items()]
+    try:
+        entries += (config.get("added_tokens_decoder") or {}).items()
+        for token_id, entry in entries:
+            special = bool(entry.get("special"))
             options = {k: entry[k] for k in ("single_word", "lstrip", "rstrip") if k in entry}
             normalized = entry.get("normalized", not special)
-            backend.add_tokens([AddedToken(text, normalized=normalized, **options)])
+            token = AddedToken(_spelling(entry), normalized=normalized, **options)
+            listed[token.content] = (int(token_id), special, token)
+    except (AttributeError, OverflowError, TypeError, ValueError) as e:
+        raise ValueError(
+            f"{folder}: what the configs say about added tokens is damaged ({e}); fetch the "
+            "tokenizer again"
+        ) from None
+    return sorted(listed.values(), key=lambda item: item[0])
+
+
+def _add_tokens(backend: "tokenizers.Tokenizer", folder: Path, config: Mapping[str, Any]):
+    "Add the tokens that tokenizer_config.json or added_tokens.json has beside tokenizer.json."
+    known = {token.content for token in backend.get_added_tokens_decoder().values()}
+    for token_id, special, token in _added_tokens(folder, config):
+        text = token.content
+        if text not in known:
+            backend.add_tokens([token])
             if (given := backend.token_to_id(text)) != token_id:
                 raise ValueError(
                     f"{folder}: a config gives the token {text!r} the id {token_id}, and what is "
@@ -786,6 +882,7 @@ class Tokenizer:
         chat_template: str | Mapping[str, str] | None = None,  # one, or several by name
         eos_ids: Iterable[int] = (),  # further tokens that end an answer
     ):
+        _check_parts(backend, special_tokens, chat_template)
         named = {"default": chat_template} if isinstance(chat_template, str) else chat_template
         self.backend = backend
         self.special_tokens = dict(special_tokens)
@@ -817,11 +914,11 @@ class Tokenizer:
     @classmethod
     def from_folder(cls, folder: Path | str) -> "Tokenizer":
         "The tokenizer of a folder in Hugging Face's layout. Raises `ValueError` for a damaged one."
-        return cls(*_source_from_folder(Path(folder)))
+        return cls(*_source_from_folder(_path(folder)))
 
     def save(self, folder: Path | str):
         "Writes the tokenizer into `folder`, as transformers reads it, in place of the one there."
-        folder = Path(folder)
+        folder = _make_folder(folder)
         config: dict[str, Any] = {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "clean_up_tokenization_spaces": False,
@@ -851,6 +948,7 @@ class Tokenizer:
         Raises `ValueError` for what is no valid Unicode text.
         """
         _check_text(text)
+        check_switches(add_special_tokens=add_special_tokens)
         try:
             return self.backend.encode(text, add_special_tokens=add_special_tokens).ids
         except Exception as e:
@@ -866,6 +964,7 @@ class Tokenizer:
         An id that has no token is no text: the embedding may have more rows than the tokenizer
         has tokens. Raises `ValueError` for what is no row of ids.
         """
+        check_switches(skip_special=skip_special)
         known = [i for i in id_list(ids) if i <= _MAX_ID and self.backend.id_to_token(i)]
         return self.backend.decode(known, skip_special_tokens=skip_special)
 
@@ -888,6 +987,10 @@ class Tokenizer:
         for name, instead in _REFUSED.items():
             if variables.pop(name, None) not in (None, False):
                 raise ValueError(f"apply_chat_template has no option {name!r} here: {instead}")
+        if not isinstance(continue_final_message, str):
+            check_switches(continue_final_message=continue_final_message)
+        if add_generation_prompt is not None:
+            check_switches(add_generation_prompt=add_generation_prompt)
         if add_generation_prompt and continue_final_message:
             raise ValueError("either add_generation_prompt or continue_final_message, not both")
         if add_generation_prompt is None:
@@ -926,8 +1029,9 @@ class Tokenizer:
         raise ValueError("this model has no chat template: write the prompt as plain text")
 
 
-def stale_tokenizer_files(folder: Path) -> Iterator[Path]:
+def stale_tokenizer_files(folder: Path | str) -> Iterator[Path]:
     "The files in a folder that readers would prefer to what `Tokenizer.save` writes there."
+    folder = Path(folder)
     others = "chat_template.jinja chat_template.json special_tokens_map.json added_tokens.json"
     for path in [folder / name for name in others.split()]:
         if path.is_file():

@@ -80,9 +80,11 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
 
 
 @needs_load
-def test_the_package_hands_out_load():
-    code = "import llm_course, llm_course.transformers.checkpoints as c; "
-    assert run(code + "print(llm_course.load is c.load, 'load' in dir(llm_course))") == "True True"
+def test_the_package_hands_out_load_which_does_not_wait_for_pytorchs_compiler():
+    code = "import sys, llm_course, llm_course.transformers.checkpoints as c; "
+    code += "print(llm_course.load is c.load, 'load' in dir(llm_course)); "
+    code += "c.load(); print('torch._dynamo' in sys.modules)"
+    assert run(code) == "True True\nFalse"
 
 
 @pytest.fixture
