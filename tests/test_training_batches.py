@@ -175,7 +175,7 @@ def test_a_loader_goes_on_from_any_state_with_any_number_of_processes():
 
 # nbs/02_training/03_batches.ipynb #7a7eee33
 def test_a_state_of_another_corpus_seed_or_width_is_refused():
-    import pytest
+    from fastcore.test import expect_fail
 
     one = Loader(Rows([np.arange(9)], 4), 1)
     others = {
@@ -184,11 +184,11 @@ def test_a_state_of_another_corpus_seed_or_width_is_refused():
         "width": Loader(Rows([np.arange(9)], 5), 1),
     }
     for name, other in others.items():
-        with pytest.raises(ValueError, match=f"another {name}"):
+        with expect_fail(ValueError, f"another {name}"):
             other.load_state_dict(one.state_dict())
     one.load_state_dict(one.state_dict() | {"position": 12})
     assert one.position == 12
-    with pytest.raises(ValueError, match="another corpus"):
+    with expect_fail(ValueError, "another corpus"):
         one.load_state_dict({})
 
 
@@ -206,9 +206,19 @@ def test_a_tokenizer_that_adds_its_own_start_is_kept_from_it():
     assert (ids == end).sum() == 2 and ids[0] == end and ids[-1] == end, ids
 
 
+# nbs/02_training/03_batches.ipynb #32e4d15e
+def test_a_document_that_writes_the_name_of_a_sign_does_not_end_there():
+    its_own = train_tokenizer([Document("a", "some text")], 258)
+    writes_it = Document("b", "it ends with <|endoftext|>, they say")
+    (written,) = tokenize([writes_it], its_own)
+    assert (written == its_own.eos_id).sum() == 2, "at its start and its end alone"
+    assert its_own.decode(written[1:-1]) == writes_it.text
+    assert its_own.encode("<|endoftext|>") == [its_own.eos_id], "elsewhere it is a sign, as before"
+
+
 # nbs/02_training/03_batches.ipynb #4f020eaa
 def test_rows_loaders_and_walls_refuse_what_makes_no_sense():
-    import pytest
+    from fastcore.test import expect_fail
 
     for wrong, message in (
         ([], "the corpus is empty"),
@@ -216,22 +226,22 @@ def test_rows_loaders_and_walls_refuse_what_makes_no_sense():
         ([np.array([1, 2]), np.array([0.5, 1])], "document 1 is one row of token ids"),
         ([np.zeros((2, 2), int)], "document 0 is one row of token ids"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with expect_fail(ValueError, regex=message):
             Rows(wrong, 4)
     fine = Rows([np.arange(5)], 4)
-    with pytest.raises(ValueError, match="width must be at least 1"):
+    with expect_fail(ValueError, "width must be at least 1"):
         Rows([np.arange(5)], 0)
-    with pytest.raises(ValueError, match="choose a multiple"):
+    with expect_fail(ValueError, "choose a multiple"):
         Loader(fine, 3, world_size=2)
-    with pytest.raises(ValueError, match="rank counts from 0 to 1"):
+    with expect_fail(ValueError, "rank counts from 0 to 1"):
         Loader(fine, 4, rank=2, world_size=2)
-    with pytest.raises(TypeError, match="batch_size is a whole number"):
+    with expect_fail(TypeError, "batch_size is a whole number"):
         Loader(fine, 2.5)
-    with pytest.raises(ValueError, match="whole numbers of shape"):
+    with expect_fail(ValueError, "whole numbers of shape"):
         Apart(torch.zeros(3, dtype=torch.long))
-    with pytest.raises(ValueError, match="whole numbers of shape"):
+    with expect_fail(ValueError, "whole numbers of shape"):
         Apart(torch.zeros(2, 3))
-    with pytest.raises(TypeError, match="documents are a tensor"):
+    with expect_fail(TypeError, "documents are a tensor"):
         Apart([[0, 0]])
 
 

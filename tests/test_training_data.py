@@ -88,14 +88,17 @@ def test_a_hugging_face_data_set_is_read_as_rows():
     assert [d.text for d in found] == ["one", "two"]
 
 
-# nbs/02_training/01_data.ipynb #dbc52f4d
+# nbs/02_training/01_data.ipynb #2eae2e3c
 def test_a_document_stays_on_its_side_when_the_corpus_grows():
-    documents = docstrings()[:600]
+    """A document stays in training or validation when other documents come or go."""
+    lines = list(dict.fromkeys("\n".join(d.text for d in python_reference()).splitlines()))
+    documents = [Document(str(i), line) for i, line in enumerate(lines[:2000])]
     train, aside = split_documents(documents, 0.2)
     assert sorted(train + aside) == sorted(documents)
-    assert 0.13 < len(aside) / len(documents) < 0.27
+    assert 0.15 < len(aside) / len(documents) < 0.25
     fewer_train, fewer_aside = split_documents(documents[::2], 0.2)
-    assert set(fewer_aside) <= set(aside) and set(fewer_train) <= set(train)
+    assert set(fewer_aside) <= set(aside)
+    assert set(fewer_train) <= set(train)
     assert split_documents(documents, 0.2, seed=1)[1] != aside
     assert [d for d in documents if d in set(aside)] == aside, "in their order"
 
@@ -146,22 +149,22 @@ def test_text_that_cannot_be_read_is_named():
     import tempfile
     from pathlib import Path
 
-    import pytest
+    from fastcore.test import expect_fail
 
     folder = Path(tempfile.mkdtemp())
-    with pytest.raises(ValueError, match="no text in"):
+    with expect_fail(ValueError, "no text in"):
         read_documents(folder)
-    with pytest.raises(FileNotFoundError, match="no file or folder"):
+    with expect_fail(FileNotFoundError, "no file or folder"):
         read_documents(folder / "missing.txt")
     (folder / "latin.txt").write_bytes("Köln".encode("latin-1"))
-    with pytest.raises(ValueError, match="latin.txt is no UTF-8 text"):
+    with expect_fail(ValueError, "latin.txt is no UTF-8 text"):
         read_documents(folder)
     (folder / "latin.txt").unlink()
     (folder / "rows.jsonl").write_text('{"text": "a"}\n{"text": }\n')
-    with pytest.raises(ValueError, match="line 2 is no JSON"):
+    with expect_fail(ValueError, "line 2 is no JSON"):
         read_documents(folder)
     (folder / "rows.jsonl").write_text("[1]\n")
-    with pytest.raises(ValueError, match="line 1 holds list"):
+    with expect_fail(ValueError, "line 1 holds list"):
         read_documents(folder)
     for rows, message in (
         ([], "no text in the rows"),
@@ -169,28 +172,28 @@ def test_text_that_cannot_be_read_is_named():
         ([{"body": "x"}], "row 1 has no field 'text'; it has body"),
         ([{"text": "x"}, {"text": 3}], "row 2: the field 'text' holds no text but int"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with expect_fail(ValueError, regex=message):
             read_documents(rows)
     for rows in (3, {"text": "x"}, ["x"], None):
-        with pytest.raises(TypeError):
+        with expect_fail(TypeError):
             read_documents(rows)
 
 
-# nbs/02_training/01_data.ipynb #2eae2e3c
+# nbs/02_training/01_data.ipynb #e04fd313
 def test_shares_and_sizes_that_make_no_sense_are_refused():
-    import pytest
+    from fastcore.test import expect_fail
 
     some = [Document(str(i), f"text number {i}") for i in range(20)]
-    for share in (0, 1, -0.1, 2, float("nan")):
-        with pytest.raises(ValueError, match="share is above 0"):
+    for share in (0.0, 1.0, -0.1, 2.0, float("nan")):
+        with expect_fail(ValueError, "share is above 0"):
             split_documents(some, share)
-    with pytest.raises(ValueError, match="both parts need at least one"):
+    with expect_fail(ValueError, "both parts need at least one"):
         split_documents(some[:1])
-    with pytest.raises(ValueError, match="the text has pairs for"):
+    with expect_fail(ValueError, "the text has pairs for"):
         train_tokenizer(some, 5000)
-    with pytest.raises(ValueError, match="at least 257"):
+    with expect_fail(ValueError, "at least 257"):
         train_tokenizer(some, 256)
-    with pytest.raises(ValueError, match="there is nothing to learn from"):
+    with expect_fail(ValueError, "there is nothing to learn from"):
         train_tokenizer([], 300)
 
 

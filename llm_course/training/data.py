@@ -145,6 +145,12 @@ def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
         yield row
 
 # %% ../../nbs/02_training/01_data.ipynb #ea121f45
+def _fraction(text: str) -> float:
+    "A number from 0 to 1 that looks random and is always the same for a text."
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()  # 8 bytes
+    return int.from_bytes(digest, "big") / 2**64
+
+
 def split_documents(
     documents: Sequence[Document],
     share: float = 0.1,  # of documents to keep aside
@@ -160,9 +166,7 @@ def split_documents(
         raise ValueError(f"share is above 0 and below 1, got {share}")
     train, aside = [], []
     for document in documents:
-        digest = hashlib.blake2b(f"{seed} {document.text}".encode(), digest_size=8).digest()
-        fraction = int.from_bytes(digest, "big") / 2**64
-        if fraction < share:
+        if _fraction(f"{seed} {document.text}") < share:
             aside.append(document)
         else:
             train.append(document)

@@ -18,7 +18,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -116,6 +116,7 @@ class TrainingStopped(RuntimeError):
     "Training can't go on; the message says where it stopped, and the last good checkpoint stays."
 
 
+@runtime_checkable
 class OnStep(Protocol):
     "What is called after each step: a logger, a plot, a test of the model."
 
