@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Schedule', 'Precision', 'LOG', 'TrainConfig', 'TrainingStopped', 'OnStep', 'Trainer', 'batch_loss', 'rows_loss',
-           'autocast', 'recompute_blocks', 'faster_precision', 'checkpoints', 'save_checkpoint', 'load_checkpoint',
-           'read_log', 'LossPlot', 'draw_losses', 'TensorBoardLog']
+           'autocast', 'recompute_blocks', 'faster_precision', 'checkpoints', 'load_checkpoint', 'read_log',
+           'save_checkpoint', 'LossPlot', 'draw_losses', 'TensorBoardLog']
 
 # %% ../../nbs/02_training/06_trainer.ipynb #af58f54b
 import json
@@ -63,7 +63,7 @@ class TrainConfig:
     recompute: bool = (
         False  # keep each block's input alone, and compute the rest again: less memory
     )
-    validate_every: int = 100  # steps; 0: never
+    validate_every: int = 100  # steps; 0: at the end alone
     save_every: int = 100  # steps; 0: at the end alone
     keep: int = 2  # checkpoints that stay
     seed: int = 0  # of the order of the rows
@@ -276,11 +276,11 @@ def _check_finite(trainer: Trainer, loss: float, norm: float) -> None:
         return
     first = trainer.loader.position - trainer.loader.batch_size
     kept = checkpoints(trainer.folder) if trainer.folder is not None else []
-    where = f"go on from {kept[-1]}" if kept else "begin again"
+    where = f"the weights of {kept[-1]} are good" if kept else "nothing was saved"
     raise TrainingStopped(
         f"step {trainer.step + 1}: the loss is {loss}, the gradient's norm {norm}, for rows "
-        f"{first} to {trainer.loader.position - 1} of the run. No weight was changed; {where} "
-        "with a smaller lr or clip"
+        f"{first} to {trainer.loader.position - 1} of the run. This step changed nothing, and "
+        f"{where}. Begin a run in another folder, with a smaller lr or clip"
     )
 
 # %% ../../nbs/02_training/06_trainer.ipynb #1a4ab2d7
@@ -360,36 +360,6 @@ def checkpoints(folder: Path | str) -> list[Path]:
     return sorted(path for path in Path(folder).glob("step_*") if (path / _META).is_file())
 
 
-def save_checkpoint(trainer: Trainer) -> Path:
-    """Writes all that the run needs to go on, whole or not at all, and drops the oldest ones.
-
-    Raises `TrainingStopped` where it can't be written; those before it stay.
-    """
-    assert trainer.folder is not None
-    path = trainer.folder / f"step_{trainer.step:08d}"
-    meta = {
-        "step": trainer.step,
-        "loader": trainer.loader.state_dict(),
-        "config": asdict(trainer.config),
-        "model": _as_json(trainer.model.config),
-        "precision": trainer.precision,
-    }
-    try:
-        with atomic_write(path) as temp:
-            with _quietly():
-                dcp.save(_tensors(trainer), checkpoint_id=temp, no_dist=True)
-            (temp / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
-    except (OSError, CheckpointException) as e:
-        why = next(iter(e.failures.values()))[0] if isinstance(e, CheckpointException) else e
-        raise TrainingStopped(
-            f"step {trainer.step}: the checkpoint {path} can't be written ({why}); make room and "
-            "start again, the checkpoints before it are whole"
-        ) from e
-    for old in checkpoints(trainer.folder)[: -trainer.config.keep]:
-        shutil.rmtree(old)
-    return path
-
-
 def load_checkpoint(trainer: Trainer, path: Path) -> None:
     "Puts a trainer where the checkpoint was. Raises `ValueError` for one that doesn't fit."
     for left_over in path.parent.glob(".step_*.part"):
@@ -463,6 +433,36 @@ def _forget_after(folder: Path, step: int) -> None:
         temp.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
 
 # %% ../../nbs/02_training/06_trainer.ipynb #eb0973ee
+def save_checkpoint(trainer: Trainer) -> Path:
+    """Writes all that the run needs to go on, whole or not at all, and drops the oldest ones.
+
+    Raises `TrainingStopped` where it can't be written; those before it stay.
+    """
+    assert trainer.folder is not None
+    path = trainer.folder / f"step_{trainer.step:08d}"
+    meta = {
+        "step": trainer.step,
+        "loader": trainer.loader.state_dict(),
+        "config": asdict(trainer.config),
+        "model": _as_json(trainer.model.config),
+        "precision": trainer.precision,
+    }
+    try:
+        with atomic_write(path) as temp:
+            with _quietly():
+                dcp.save(_tensors(trainer), checkpoint_id=temp, no_dist=True)
+            (temp / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+    except (OSError, CheckpointException) as e:
+        why = next(iter(e.failures.values()))[0] if isinstance(e, CheckpointException) else e
+        raise TrainingStopped(
+            f"step {trainer.step}: the checkpoint {path} can't be written ({why}); make room and "
+            "start again, the checkpoints before it are whole"
+        ) from e
+    for old in checkpoints(trainer.folder)[: -trainer.config.keep]:
+        shutil.rmtree(old)
+    return path
+
+# %% ../../nbs/02_training/06_trainer.ipynb #7f006e27
 class LossPlot:
     "Draws loss and validation loss in a notebook, anew every few seconds: for `on_step`."
 
