@@ -254,7 +254,7 @@ def test_tensorboard_gets_every_number_or_its_absence_is_said():
 
 
 # nbs/02_training/06_trainer.ipynb #f3e8027a
-def test_solution_stopearly():
+def test_solution_StopEarly():
     import math
 
     losses_seen = [3, 2, 2.5, None, 2.4, 1.9, 2, 2, 2, 2]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Schedule', 'Precision', 'LOG', 'TrainConfig', 'TrainingStopped', 'OnStep', 'Trainer', 'batch_loss', 'rows_loss',
            'autocast', 'recompute_blocks', 'faster_precision', 'checkpoints', 'load_checkpoint', 'read_log',
-           'save_checkpoint', 'LossPlot', 'draw_losses', 'TensorBoardLog']
+           'save_checkpoint', 'TensorBoardLog']
 
 # %% ../../nbs/02_training/06_trainer.ipynb #af58f54b
 import json
@@ -463,47 +463,6 @@ def save_checkpoint(trainer: Trainer) -> Path:
     return path
 
 # %% ../../nbs/02_training/06_trainer.ipynb #7f006e27
-class LossPlot:
-    "Draws loss and validation loss in a notebook, anew every few seconds: for `on_step`."
-
-    def __init__(self, seconds: float = 2.0):
-        self.seconds = seconds  # between two drawings
-        self._last = time.monotonic()
-        self._handle: Any = None
-
-    def __call__(self, trainer: Trainer, record: dict[str, Any]) -> None:
-        is_last = trainer.step == trainer.config.steps
-        if time.monotonic() - self._last < self.seconds and not is_last:
-            return
-        self._last = time.monotonic()
-        import matplotlib.pyplot as plt
-        from IPython.display import display
-
-        figure = draw_losses(trainer.history)
-        if self._handle is None:
-            self._handle = display(figure, display_id=True)
-        else:
-            self._handle.update(figure)
-        plt.close(figure)
-
-# %% ../../nbs/02_training/06_trainer.ipynb #b1fa4831
-def draw_losses(history: Sequence[Mapping[str, Any]]) -> Any:
-    "A figure of loss and validation loss by step."
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(7.5, 3), layout="constrained")
-    steps = [record["step"] for record in history]
-    axis.plot(steps, [record["loss"] for record in history], linewidth=1, label="training")
-    tested = [record for record in history if "validation" in record]
-    if tested:
-        losses = [record["validation"] for record in tested]
-        axis.plot([record["step"] for record in tested], losses, "o-", label="validation")
-    axis.set_xlabel("step")
-    axis.set_ylabel("loss, nats a token")
-    axis.legend()
-    return figure
-
-
 class TensorBoardLog:
     "Writes every number of a step for TensorBoard, if it is installed: for `on_step`."
 
