@@ -15,6 +15,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -101,7 +102,7 @@ def theirs(size: dict, precision: str) -> list[float]:
             ends.append(time.perf_counter())
 
     arguments = TrainingArguments(
-        output_dir="/tmp/unused",
+        output_dir=tempfile.mkdtemp(),  # nothing is saved
         per_device_train_batch_size=size["batch"],
         max_steps=size["steps"],
         learning_rate=1e-4,

@@ -47,6 +47,9 @@ def always_parses(lines: int) -> str:
 # nbs/02_training/07_pretrain.ipynb #d2560bd4
 def test_the_command_ends_in_a_folder_that_load_and_transformers_read():
     """A model trained by the command is read by load and by transformers, with the same scores."""
+    import contextlib
+    import io
+
     import pytest
 
     from llm_course import load
@@ -74,7 +77,9 @@ def test_the_command_ends_in_a_folder_that_load_and_transformers_read():
         precision = "float32"
     """
         (Path(place) / "run.toml").write_text(toml)
-        assert main([f"{place}/run.toml"]) == 0
+        with contextlib.redirect_stdout(io.StringIO()) as said_once:
+            assert main([f"{place}/run.toml"]) == 0
+        assert "The model is in" in said_once.getvalue()
         lm_saved = load(f"{place}/run/model")
         theirs = transformers.AutoModelForCausalLM.from_pretrained(f"{place}/run/model")
         their_tokenizer = transformers.AutoTokenizer.from_pretrained(f"{place}/run/model")
@@ -86,7 +91,8 @@ def test_the_command_ends_in_a_folder_that_load_and_transformers_read():
         torch.testing.assert_close(ours, logits, rtol=1e-4, atol=1e-4)
         log = Path(place) / "run" / "log.jsonl"
         before = log.read_text()
-        assert main([f"{place}/run.toml"]) == 0, "started again, there is nothing left to do"
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert main([f"{place}/run.toml"]) == 0, "started again, there is nothing left to do"
         assert log.read_text() == before
 
 
