@@ -291,6 +291,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'llm_course/training/trainer.py'),
                                              'llm_course.training.trainer._check_same': ( '02_training/trainer.html#_check_same',
                                                                                           'llm_course/training/trainer.py'),
+                                             'llm_course.training.trainer._clear_away': ( '02_training/trainer.html#_clear_away',
+                                                                                          'llm_course/training/trainer.py'),
                                              'llm_course.training.trainer._finish': ( '02_training/trainer.html#_finish',
                                                                                       'llm_course/training/trainer.py'),
                                              'llm_course.training.trainer._forget_after': ( '02_training/trainer.html#_forget_after',

@@ -204,9 +204,12 @@ def test_a_log_with_half_a_line_is_read_and_mended():
         with open(Path(place) / LOG, "a") as log:
             log.write('{"step": 6, "los')
         assert [r["step"] for r in read_log(place)] == [1, 2, 3, 4, 5]
+        (Path(place) / ".step_00000005.77-abc.part").mkdir()
+        (Path(place) / ".log.jsonl.77-abc.part").write_text("half")
         again = Trainer(tiny_model(), tiny_rows(), config, folder=place)
         assert [r["step"] for r in again.history] == [1, 2, 3, 4]
         again.fit()
+        assert not list(Path(place).glob(".*.part")), "what was half-written is cleared away"
         assert [r["step"] for r in read_log(place)] == [1, 2, 3, 4, 5, 6]
 
 

@@ -247,7 +247,17 @@ def _prepare(trainer: Trainer) -> None:
         trainer.precision = faster_precision(trainer)
     if trainer.folder is not None:
         trainer.folder.mkdir(parents=True, exist_ok=True)
+        _clear_away(trainer.folder)
         _forget_after(trainer.folder, trainer.step)
+
+
+def _clear_away(folder: Path) -> None:
+    "Deletes what a run that was killed had begun to write."
+    for left_over in folder.glob(".*.part"):
+        if left_over.is_dir():
+            shutil.rmtree(left_over, ignore_errors=True)
+        else:
+            left_over.unlink(missing_ok=True)
 
 
 def _finish(trainer: Trainer, record: dict[str, Any]) -> None:
@@ -362,8 +372,6 @@ def checkpoints(folder: Path | str) -> list[Path]:
 
 def load_checkpoint(trainer: Trainer, path: Path) -> None:
     "Puts a trainer where the checkpoint was. Raises `ValueError` for one that doesn't fit."
-    for left_over in path.parent.glob(".step_*.part"):
-        shutil.rmtree(left_over, ignore_errors=True)
     meta = json.loads((path / _META).read_text(encoding="utf-8"))
     _check_same(path, "model", meta["model"], _as_json(trainer.model.config))
     _check_same(path, "configuration", meta["config"], asdict(trainer.config))
