@@ -195,6 +195,12 @@ def test_shares_and_sizes_that_make_no_sense_are_refused():
         train_tokenizer(some, 256)
     with expect_fail(ValueError, "there is nothing to learn from"):
         train_tokenizer([], 300)
+    for wrong, kind in (("a text", "str"), (["a text"], "str"), ([b"x"], "bytes"), (None, "NoneType")):
+        for function in (split_documents, lambda documents: train_tokenizer(documents, 300)):
+            with expect_fail(TypeError, f"Document(name, text), got {kind}"):
+                function(wrong)
+    with expect_fail(TypeError, "takes a BPE, got str"):
+        as_tokenizer("bpe")
 
 
 # nbs/02_training/01_data.ipynb #b5882985

@@ -109,6 +109,15 @@ def test_thresholds_and_sizes_that_make_no_sense_are_refused():
         shingles("a b", 0)
     with expect_fail(TypeError, "n is a whole number"):
         shingles("a b", 2.5)
+    with expect_fail(TypeError, "a text is cut into shingles, got int"):
+        shingles(3)
+    with expect_fail(TypeError, "set 0 is a set of shingles, got str"):
+        minhash(["abc"])
+    with expect_fail(ValueError, "signatures have the shape (n, k), got (4,)"):
+        candidate_pairs(np.arange(4), 1)
+    for function in (near_duplicates, drop_duplicates):
+        with expect_fail(TypeError, "Document(name, text), got str"):
+            function(["a text"])
 
 
 # nbs/02_training/02_duplicates.ipynb #8e0b5862

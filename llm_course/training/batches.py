@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..core import whole_number
-from .data import Document
+from ..core import whole_number, whole_numbers
+from .data import Document, check_documents
 from ..transformers.multihead import Attend
 from ..transformers.tokens import Tokenizer
 
@@ -37,16 +37,26 @@ def tokenize(
     A tokenizer that adds such tokens by itself is kept from it, so that none stands there twice.
     Raises `ValueError` where no token is known to end a text.
     """
-    end = tokenizer.eos_id if end_id is None else whole_number("end_id", end_id, at_least=0)
-    if end is None:
-        raise ValueError("this tokenizer names no token that ends a text: give end_id")
-    start = end if start_id is None else whole_number("start_id", start_id, at_least=0)
+    if not isinstance(tokenizer, Tokenizer):
+        raise TypeError(f"a Tokenizer is needed, got {type(tokenizer).__name__}; as_tokenizer?")
+    end = _sign("end_id", end_id, tokenizer.eos_id, tokenizer)
+    start = _sign("start_id", start_id, end, tokenizer)
     rows = []
     with _names_are_text(tokenizer):
-        for document in tqdm(documents, "tokenize", leave=False, delay=2):
+        for document in tqdm(check_documents(documents), "tokenize", leave=False, delay=2):
             ids = tokenizer.encode(document.text, add_special_tokens=False)
             rows.append(np.array([start, *ids, end], np.int32))
     return rows
+
+
+def _sign(name: str, given: int | None, usual: int | None, tokenizer: Tokenizer) -> int:
+    "The id of a sign. Raises `ValueError` where there is none, or it isn't in the vocabulary."
+    found = usual if given is None else whole_number(name, given, at_least=0)
+    if found is None:
+        raise ValueError("this tokenizer names no token that ends a text: give end_id")
+    if found >= tokenizer.vocab_size:
+        raise ValueError(f"{name} {found} is outside the vocabulary of {tokenizer.vocab_size}")
+    return found
 
 
 @contextmanager
@@ -76,6 +86,7 @@ def cut_long(
 
     That one is learned, but there is nothing to say after it.
     """
+    width = whole_number("width", width, at_least=1)
     pieces = []
     for document, length in enumerate(lengths):
         for begin in range(0, length - 1, width):
@@ -92,6 +103,8 @@ def best_fit(
     room: list[tuple[int, int]] = []  # (places left, row), in order
     for piece in sorted(pieces, key=lambda p: (p.begin - p.end, p)):  # the longest first
         length = piece.end - piece.begin
+        if length > width:
+            raise ValueError(f"{piece} is longer than a row of {width}: use cut_long first")
         found = bisect_left(room, (length, 0))  # the first row with at least so much room
         if found < len(room):
             left, row = room.pop(found)
@@ -127,22 +140,29 @@ class Rows:
 
     def __init__(
         self,
-        documents: Sequence[np.ndarray],  # ids, as `tokenize` returns them
+        documents: Sequence[np.ndarray | Sequence[int]],  # ids, as `tokenize` returns them
         width: int,  # tokens of a row
     ):
         self.width = whole_number("width", width, at_least=1)
         _check_documents(documents)
-        self.documents = documents
-        lengths = [len(document) for document in documents]
+        self.documents = [np.asarray(ids) for ids in documents]
+        lengths = [len(ids) for ids in documents]
         self.rows = best_fit(cut_long(lengths, self.width), self.width)
         self.n_tokens = sum(lengths) - len(lengths)  # targets in all rows
-        self.fingerprint = fingerprint(documents)
+        self.fingerprint = fingerprint(self.documents)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def batch(self, numbers: Sequence[int]) -> Batch:
-        "The rows with these numbers, as tensors of shape (rows, width)."
+        """The rows with these numbers, as tensors of shape (rows, width).
+
+        Raises `ValueError` for a number that no row has.
+        """
+        numbers = whole_numbers("numbers of rows", numbers)
+        wrong = [n for n in numbers if not 0 <= n < len(self)]
+        if wrong:
+            raise ValueError(f"rows count from 0 to {len(self) - 1}, got {wrong[0]}")
         shape = (len(numbers), self.width)
         ids = np.zeros(shape, np.int64)
         targets = np.full(shape, IGNORE, np.int64)
@@ -171,7 +191,7 @@ def fingerprint(documents: Sequence[np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _check_documents(documents: Sequence[np.ndarray]) -> None:
+def _check_documents(documents: Sequence[np.ndarray | Sequence[int]]) -> None:
     "Raises `ValueError` for a corpus without documents, or with one of fewer than two tokens."
     if not len(documents):
         raise ValueError("the corpus is empty: there is no document to make rows of")
@@ -191,7 +211,17 @@ def _check_documents(documents: Sequence[np.ndarray]) -> None:
 def same_document(
     documents: Int[Tensor, "b t"],
 ) -> Bool[Tensor, "b 1 t t"] | None:  # None: each row is one document
-    "True where query and key belong to the same document."
+    """True where query and key belong to the same document.
+
+    Raises `ValueError` for other than whole numbers of shape (rows, tokens).
+    """
+    if not isinstance(documents, Tensor):
+        raise TypeError(f"documents are a tensor, got {type(documents).__name__}")
+    if documents.ndim != 2 or documents.is_floating_point():
+        raise ValueError(
+            "documents are whole numbers of shape (rows, tokens), got "
+            f"{documents.dtype} of shape {tuple(documents.shape)}"
+        )
     if (documents == documents[:, :1]).all():
         return None  # nothing to keep apart, and faster without a mask
     return (documents[:, :, None] == documents[:, None, :])[:, None]
@@ -204,15 +234,8 @@ class Apart:
     """
 
     def __init__(self, documents: Int[Tensor, "b t"]):
-        if not isinstance(documents, Tensor):
-            raise TypeError(f"documents are a tensor, got {type(documents).__name__}")
-        if documents.ndim != 2 or documents.is_floating_point():
-            raise ValueError(
-                "documents are whole numbers of shape (rows, tokens), got "
-                f"{documents.dtype} of shape {tuple(documents.shape)}"
-            )
-        self.lengths = [0] * len(documents)  # as a cache without tokens
         self.mask = same_document(documents)
+        self.lengths = [0] * len(documents)  # as a cache without tokens
 
     def attend(
         self,
@@ -247,6 +270,8 @@ class Loader:
         rank: int = 0,  # the number of this process
         world_size: int = 1,  # how many there are
     ):
+        if not isinstance(rows, Rows):
+            raise TypeError(f"a loader reads Rows(documents, width), got {type(rows).__name__}")
         self.rows = rows
         self.batch_size = whole_number("batch_size", batch_size, at_least=1)
         self.seed = whole_number("seed", seed, at_least=0)
@@ -288,6 +313,8 @@ class Loader:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         "Goes on from there. Raises `ValueError` for the state of another corpus, seed or width."
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a state is what state_dict gives, got {type(state).__name__}")
         own = self.state_dict()
         for name in ("corpus", "seed", "width"):
             if state.get(name) != own[name]:

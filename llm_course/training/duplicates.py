@@ -9,7 +9,7 @@ __all__ = ['jaccard', 'shingles', 'minhash', 'candidate_pairs', 'near_duplicates
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import combinations
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt32
 
 from ..core import whole_number
-from .data import Document
+from .data import Document, check_documents
 
 # %% ../../nbs/02_training/02_duplicates.ipynb #2eef9b44
 def jaccard(
@@ -34,6 +34,8 @@ def shingles(
     n: int = 5,  # words and signs in a run
 ) -> set[str]:
     "All runs of `n` words or signs in a text, in lower case; a shorter text is one run."
+    if not isinstance(text, str):
+        raise TypeError(f"a text is cut into shingles, got {type(text).__name__}")
     words = re.findall(r"\w+|[^\w\s]", text.lower())
     n = whole_number("n", n, at_least=1)
     last = max(1, len(words) - n + 1)
@@ -55,6 +57,8 @@ def minhash(
     offset = rng.integers(0, 2**64, k, dtype=np.uint64)
     signatures = np.empty((len(sets), k), np.uint32)
     for i, items in enumerate(sets):
+        if not isinstance(items, Set):
+            raise TypeError(f"set {i} is a set of shingles, got {type(items).__name__}")
         if not items:
             raise ValueError(f"set {i} is empty: an empty set has no smallest hash")
         codes = np.array([zlib.crc32(item.encode()) for item in items], np.uint64)
@@ -68,7 +72,9 @@ def candidate_pairs(
     rows: int = 4,  # numbers in a band
 ) -> set[tuple[int, int]]:  # (i, j) with i < j
     "The pairs of documents that agree in at least one band (Indyk and Motwani 1998)."
-    n, k = signatures.shape
+    if np.ndim(signatures) != 2:
+        raise ValueError(f"signatures have the shape (n, k), got {np.shape(signatures)}")
+    n, k = np.shape(signatures)
     rows = whole_number("rows", rows, at_least=1)
     if k % rows:
         raise ValueError(
@@ -96,7 +102,7 @@ def near_duplicates(
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is above 0 and at most 1, got {threshold}")
-    sets = [shingles(document.text, n) for document in documents]
+    sets = [shingles(document.text, n) for document in check_documents(documents)]
     pairs = {}
     for i, j in sorted(candidate_pairs(minhash(sets))):
         index = jaccard(sets[i], sets[j])
@@ -110,6 +116,7 @@ def drop_duplicates(
     threshold: float = 0.7,  # drop what is at least so alike to a document before it
 ) -> tuple[list[Document], list[tuple[Document, Document]]]:  # what stays; who goes, its twin
     "The documents without the ones that are equal, or nearly so, to one that stays."
+    documents = check_documents(documents)
     first_with: dict[str, int] = {}  # text -> the first document that has it
     twin: dict[int, int] = {}  # who goes -> the one that stays
     for i, document in enumerate(documents):

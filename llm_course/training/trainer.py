@@ -33,6 +33,7 @@ from .batches import IGNORE, Apart, Batch, Loader, Rows
 from .objective import next_token_loss
 from llm_course.training.optim import (
     OptimizerName,
+    check_number,
     clip_gradients,
     make_optimizer,
     scale_rate,
@@ -60,9 +61,7 @@ class TrainConfig:
     warmup: int | None = None  # steps; None: a twentieth of all
     clip: float = 1.0  # the largest norm of a gradient
     precision: Precision = "auto"  # of the products; weights are float32. auto: the faster one
-    recompute: bool = (
-        False  # keep each block's input alone, and compute the rest again: less memory
-    )
+    recompute: bool = False  # compute blocks again instead of keeping their insides: less memory
     validate_every: int = 100  # steps; 0: at the end alone
     save_every: int = 100  # steps; 0: at the end alone
     keep: int = 2  # checkpoints that stay
@@ -95,13 +94,9 @@ def _check_config(config: TrainConfig) -> None:
     for name, least in (("micro_batch", 1), ("warmup", 0)):
         if getattr(config, name) is not None:
             whole_number(name, getattr(config, name), at_least=least)
-    for name in ("lr", "clip", "weight_decay"):
-        value = getattr(config, name)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number:
-            raise TypeError(f"{name} is a number, got {value!r}")
-        if not (math.isfinite(value) and (value > 0 or name == "weight_decay" and value == 0)):
-            raise ValueError(f"{name} is a number above 0, got {value!r}")
+    check_number("lr", config.lr)
+    check_number("clip", config.clip)
+    check_number("weight_decay", config.weight_decay, at_least_zero=True)
     choices = {"optimizer": OptimizerName, "schedule": Schedule, "precision": Precision}
     for name, choice in choices.items():
         if getattr(config, name) not in get_args(choice):
@@ -127,7 +122,8 @@ class Trainer:
     """Trains a model on rows, and can be stopped and started again at any moment.
 
     With a folder, it goes on from the newest checkpoint there. Raises `ValueError` if that one is
-    of another model, corpus or configuration.
+    of another model, corpus or configuration, for weights that aren't float32, and for rows that
+    don't fit the model; `TypeError` for something else than a model, rows or a configuration.
     """
 
     def __init__(
@@ -140,6 +136,7 @@ class Trainer:
         folder: Path | str | None = None,  # of checkpoints and log; None: nothing is kept
         on_step: Sequence[OnStep] = (),
     ):
+        _check_fit(model, rows, config, validation, on_step)
         self.model = model
         self.config = config
         self.validation = validation
@@ -151,7 +148,6 @@ class Trainer:
         self.optimizer = make_optimizer(
             model, config.optimizer, lr=config.lr, weight_decay=config.weight_decay
         )
-        _check_fit(model, rows, validation)
         self.precision = config.precision  # "auto" is settled before the first step
         if config.recompute:
             recompute_blocks(model)
@@ -163,8 +159,10 @@ class Trainer:
         until: int | None = None,  # stop after this step; None: after the last one
     ) -> list[dict[str, Any]]:  # a record for each step, those of earlier starts included
         "Takes the steps that are left. Raises `TrainingStopped` where it can't go on."
+        end = self.config.steps
+        if until is not None:
+            end = min(end, whole_number("until", until, at_least=0))
         _prepare(self)
-        end = self.config.steps if until is None else min(until, self.config.steps)
         with tqdm(total=self.config.steps, initial=self.step, unit="step") as bar:
             while self.step < end:
                 record = self.train_step()
@@ -213,6 +211,8 @@ def batch_loss(
     model: Transformer, batch: Batch, precision: Precision = "float32"
 ) -> tuple[Tensor, int]:  # the sum in nats, the number of targets
     "The loss of a batch of packed rows, each document apart."
+    if not isinstance(batch, Batch):
+        raise TypeError(f"a Batch of rows is needed, got {type(batch).__name__}; see Rows.batch")
     with autocast(model.device, precision):
         apart = Apart(batch.documents)
         return next_token_loss(
@@ -228,6 +228,9 @@ def rows_loss(
     precision: Precision = "float32",
 ) -> float:
     "The mean loss of all targets in the rows, in nats a token."
+    if not isinstance(rows, Rows):
+        raise TypeError(f"the loss is that of Rows(documents, width), got {type(rows).__name__}")
+    batch_size = whole_number("batch_size", batch_size, at_least=1)
     was_training = model.training
     model.eval()
     total = 0.0
@@ -246,6 +249,8 @@ def _prepare(trainer: Trainer) -> None:
     if trainer.precision == "auto":
         trainer.precision = faster_precision(trainer)
     if trainer.folder is not None:
+        if trainer.folder.exists() and not trainer.folder.is_dir():
+            raise ValueError(f"{trainer.folder} is a file: give a folder, or a new name")
         trainer.folder.mkdir(parents=True, exist_ok=True)
         _clear_away(trainer.folder)
         _forget_after(trainer.folder, trainer.step)
@@ -253,11 +258,10 @@ def _prepare(trainer: Trainer) -> None:
 
 def _clear_away(folder: Path) -> None:
     "Deletes what a run that was killed had begun to write."
-    for left_over in folder.glob(".*.part"):
-        if left_over.is_dir():
-            shutil.rmtree(left_over, ignore_errors=True)
-        else:
-            left_over.unlink(missing_ok=True)
+    for left_over in folder.glob(".step_*.part"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    for left_over in folder.glob(f".{LOG}.*.part"):
+        left_over.unlink(missing_ok=True)
 
 
 def _finish(trainer: Trainer, record: dict[str, Any]) -> None:
@@ -281,15 +285,18 @@ def _in_short(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_finite(trainer: Trainer, loss: float, norm: float) -> None:
-    "Raises `TrainingStopped` for a loss or a gradient that is no number."
+    "Undoes the step and raises `TrainingStopped` for a loss or a gradient that is no number."
     if math.isfinite(loss) and math.isfinite(norm):
         return
+    last = trainer.loader.position - 1
     first = trainer.loader.position - trainer.loader.batch_size
+    trainer.loader.position = first
+    trainer.optimizer.zero_grad()
     kept = checkpoints(trainer.folder) if trainer.folder is not None else []
     where = f"the weights of {kept[-1]} are good" if kept else "nothing was saved"
     raise TrainingStopped(
         f"step {trainer.step + 1}: the loss is {loss}, the gradient's norm {norm}, for rows "
-        f"{first} to {trainer.loader.position - 1} of the run. This step changed nothing, and "
+        f"{first} to {last} of the run. This step changed nothing, and "
         f"{where}. Begin a run in another folder, with a smaller lr or clip"
     )
 
@@ -307,8 +314,26 @@ def _is_due(step: int, every: int, last: bool) -> bool:
     return last or (every > 0 and step % every == 0)
 
 
-def _check_fit(model: Transformer, rows: Rows, validation: Rows | None) -> None:
-    "Raises `ValueError` where rows are longer than a model's context, or ids outside it."
+def _check_fit(
+    model: Transformer,
+    rows: Rows,
+    config: TrainConfig,
+    validation: Rows | None,
+    on_step: Sequence[OnStep],
+) -> None:
+    "Raises `TypeError` for what a trainer can't use, `ValueError` for what doesn't fit together."
+    if not isinstance(model, Transformer):
+        raise TypeError(f"a Transformer is trained, got {type(model).__name__}; give lm.model")
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"config is a TrainConfig(steps, …), got {type(config).__name__}")
+    for function in (on_step,) if callable(on_step) else on_step:
+        if callable(on_step) or not callable(function):
+            raise TypeError(f"on_step is a list of functions, got {on_step!r}")
+    if model.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"the weights are {model.dtype}, too coarse for small steps: use model.float(); "
+            "precision='bfloat16' still multiplies in bfloat16"
+        )
     for name, some in (("rows", rows), ("validation", validation)):
         if some is None:
             continue
@@ -331,6 +356,8 @@ def _check_fit(model: Transformer, rows: Rows, validation: Rows | None) -> None:
 @contextmanager
 def autocast(device: torch.device, precision: Precision) -> Iterator[None]:
     "Products in bfloat16, if that is wanted; weights and sums stay float32."
+    if precision not in get_args(Precision)[1:]:
+        raise ValueError(f"products are in float32 or bfloat16, got {precision!r}")
     wanted = precision == "bfloat16"
     with torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext():
         yield
@@ -444,9 +471,11 @@ def _forget_after(folder: Path, step: int) -> None:
 def save_checkpoint(trainer: Trainer) -> Path:
     """Writes all that the run needs to go on, whole or not at all, and drops the oldest ones.
 
-    Raises `TrainingStopped` where it can't be written; those before it stay.
+    Raises `TrainingStopped` where it can't be written; those before it stay. Raises `ValueError`
+    for a trainer without a folder.
     """
-    assert trainer.folder is not None
+    if trainer.folder is None:
+        raise ValueError("this trainer has no folder to save to: make it with folder=...")
     path = trainer.folder / f"step_{trainer.step:08d}"
     meta = {
         "step": trainer.step,
