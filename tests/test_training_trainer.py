@@ -273,14 +273,43 @@ def test_configurations_and_rows_that_make_no_sense_are_refused():
 
 
 # nbs/02_training/06_trainer.ipynb #10fbdeb1
-def test_tensorboard_gets_every_number_or_its_absence_is_said():
+def test_tensorboard_gets_every_number_of_every_step():
+    import tempfile
+
+    import pytest
+
+    pytest.importorskip("tensorboard", reason="the extra `peers` brings it")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with tempfile.TemporaryDirectory() as place:
+        config = TrainConfig(3, batch_size=4, precision="float32")
+        written = Trainer(tiny_model(), tiny_rows(), config, on_step=[TensorBoardLog(place)]).fit()
+        events = EventAccumulator(place).Reload()
+        for name in ("loss", "gradient_norm", "lr", "tokens", "tokens_per_second"):
+            found = events.Scalars(name)
+            assert [event.step for event in found] == [1, 2, 3]
+            for event, record in zip(found, written):
+                assert abs(event.value / record[name] - 1) < 1e-5
+
+
+# nbs/02_training/06_trainer.ipynb #7e1c4d90
+def test_without_tensorboard_its_absence_is_said():
+    import sys
+
     from fastcore.test import expect_fail
 
+    hidden = {name: sys.modules.get(name) for name in ("tensorboard", "torch.utils.tensorboard")}
     try:
-        import tensorboard  # noqa: F401
-    except ImportError:
+        for name in hidden:
+            sys.modules[name] = None  # as if it weren't installed
         with expect_fail(ImportError, "pip install tensorboard"):
             TensorBoardLog("unused")
+    finally:
+        for name, module in hidden.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
 
 
 # nbs/02_training/06_trainer.ipynb #f3e8027a
