@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..core import atomic_write
+from ..core import atomic_write, check_switches, whole_number, whole_numbers
 from .batches import Rows, tokenize
 from llm_course.training.data import (
     Document,
@@ -32,6 +32,7 @@ from llm_course.training.data import (
     train_tokenizer,
 )
 from .duplicates import drop_duplicates
+from .optim import check_number
 from .trainer import OnStep, TrainConfig, Trainer, TrainingStopped
 from ..transformers.checkpoints import save_pretrained
 from ..transformers.flash import flash_attention
@@ -57,7 +58,7 @@ class Samples:
         self.path = Path(path)
         self.tokenizer = tokenizer
         self.prompts = prompts
-        self.steps = frozenset(steps)
+        self.steps = frozenset(whole_numbers("steps", steps))
         self.max_new_tokens = max_new_tokens
 
     def __call__(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
@@ -90,11 +91,15 @@ def sample(
     temperature: float = 0.8,
     seed: int = 0,
 ) -> list[str]:  # without the prompts
-    "How a model goes on, each token drawn by its probability at this temperature."
+    """How a model goes on, each token drawn by its probability at this temperature.
+
+    Raises `ValueError` for a temperature that isn't above 0, and as `generate_batch` does.
+    """
 
     def draw(logits: Float[Tensor, "b v"], generator: torch.Generator | None) -> Int[Tensor, "b"]:
         return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]
 
+    check_number("temperature", temperature)
     was_training = model.training
     model.eval()
     generator = torch.Generator(model.device).manual_seed(seed)
@@ -141,6 +146,18 @@ class DataConfig:
     validation: float = 0.1  # share of documents kept aside; 0: none
     deduplicate: bool = True  # drop near doubles first
 
+    def __post_init__(self):
+        for name in ("source", "field", "tokenizer"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (name, value) != ("tokenizer", None):
+                raise TypeError(f"{name} is a text, got {value!r}")
+        whole_number("vocab_size", self.vocab_size, at_least=257)
+        whole_number("width", self.width, at_least=1)
+        check_number("validation", self.validation, at_least_zero=True)
+        if self.validation >= 1:
+            raise ValueError(f"validation is a share below 1, got {self.validation}")
+        check_switches(deduplicate=self.deduplicate)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -151,6 +168,24 @@ class Recipe:
     model: Mapping[str, Any]  # fields of `Config`, but for the vocabulary's size
     train: TrainConfig
     prompts: tuple[str, ...] = ()  # beginnings that the model goes on with at each checkpoint
+
+    def __post_init__(self):
+        if isinstance(self.prompts, str) or not all(isinstance(p, str) for p in self.prompts):
+            raise TypeError(f'prompts are a list of texts, as ["def "]; got {self.prompts!r}')
+        self.config(self.data.vocab_size)  # raises
+
+    def config(self, vocab_size: int) -> Config:
+        "The model's. Raises `ValueError` for fields that are missing, or a context below a row."
+        options = {"context": self.data.width} | dict(self.model)
+        for name in ("dim", "n_layers", "n_heads", "hidden_dim"):
+            if name not in options:
+                raise ValueError(f"[model] needs {name}")
+        if whole_number("context", options["context"]) < self.data.width:
+            raise ValueError(
+                f"the context of {options['context']} tokens is shorter than a row, "
+                f"[data] width = {self.data.width}"
+            )
+        return Config(vocab_size=vocab_size, **options)
 
 # %% ../../nbs/02_training/07_pretrain.ipynb #01cccc84
 def read_recipe(path: Path | str) -> Recipe:
@@ -173,18 +208,19 @@ def read_recipe(path: Path | str) -> Recipe:
             raise ValueError(f"{path}: {name} is a section, [{name}], got {written[name]!r}")
         known = [f.name for f in fields(kind) if (name, f.name) != ("model", "vocab_size")]
         _check_keys(written[name], known, path, f"in [{name}]")
+    if not isinstance(written["out"], str):
+        raise ValueError(f"{path}: out is the name of a folder, got {written['out']!r}")
+    prompts = written.get("prompts", [])
     try:
-        data = DataConfig(**sections["data"])
-        train = TrainConfig(**sections["train"])
+        return Recipe(
+            out=path.parent / written["out"],
+            data=DataConfig(**sections["data"]),
+            model=sections["model"],
+            train=TrainConfig(**sections["train"]),
+            prompts=tuple(prompts) if isinstance(prompts, list) else prompts,
+        )
     except (TypeError, ValueError) as e:
         raise ValueError(f"{path}: {e}") from None
-    return Recipe(
-        out=path.parent / written["out"],
-        data=data,
-        model=sections["model"],
-        train=train,
-        prompts=tuple(written.get("prompts", ())),
-    )
 
 
 def _toml(text: str) -> dict[str, Any]:
@@ -224,7 +260,13 @@ def _tokenizer(recipe: Recipe, documents: Sequence[Document]) -> Tokenizer:
     "The run's own tokenizer if it has begun, the one that is named, or a new one."
     own = recipe.out / "tokenizer"
     if (own / "tokenizer.json").is_file():
-        return Tokenizer.from_folder(own)
+        tokenizer = Tokenizer.from_folder(own)
+        if recipe.data.tokenizer is None and tokenizer.vocab_size != recipe.data.vocab_size:
+            raise ValueError(
+                f"the run in {recipe.out} has a vocabulary of {tokenizer.vocab_size}, here "
+                f"vocab_size = {recipe.data.vocab_size}: go on with the same, or name another out"
+            )
+        return tokenizer
     if recipe.data.tokenizer is not None:
         tokenizer = Tokenizer.from_folder(recipe.out.parent / recipe.data.tokenizer)
     else:
@@ -240,18 +282,19 @@ def pretrain(recipe: Recipe, on_step: Sequence[OnStep] = ()) -> LanguageModel:
 
     Started again, it goes on from where it was. Raises as `Trainer` does.
     """
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"a Recipe is needed, got {type(recipe).__name__}; read_recipe makes one")
     train, aside = read_corpus(recipe.data, recipe.out.parent)
     tokenizer = _tokenizer(recipe, train)
     width = recipe.data.width
     rows = Rows(tokenize(train, tokenizer), width)
     validation = Rows(tokenize(aside, tokenizer), width) if aside else None
-    options = {"context": width} | dict(recipe.model)
     generator = torch.Generator().manual_seed(recipe.train.seed)
-    config = Config(vocab_size=tokenizer.vocab_size, **options)
+    config = recipe.config(tokenizer.vocab_size)
     model = Transformer(config, attend=flash_attention, generator=generator)
     hooks = list(on_step)
     if recipe.prompts:
-        hooks.append(_samples(recipe, tokenizer))
+        hooks.append(_samples(recipe, tokenizer, config.context))
     trainer = Trainer(
         model, rows, recipe.train, validation=validation, folder=recipe.out, on_step=hooks
     )
@@ -261,11 +304,19 @@ def pretrain(recipe: Recipe, on_step: Sequence[OnStep] = ()) -> LanguageModel:
     return lm
 
 
-def _samples(recipe: Recipe, tokenizer: Tokenizer) -> Samples:
+def _samples(recipe: Recipe, tokenizer: Tokenizer, context: int) -> Samples:
+    "Raises `ValueError` for a prompt that leaves no room in the context, before the training."
     every = recipe.train.save_every or recipe.train.steps
     steps = [*range(every, recipe.train.steps, every), recipe.train.steps]
     prompts = [[tokenizer.eos_id or 0, *tokenizer.encode(text)] for text in recipe.prompts]
-    return Samples(recipe.out / "samples.jsonl", tokenizer, prompts, steps, 48)
+    longest = max(len(prompt) for prompt in prompts)
+    if longest >= context:
+        raise ValueError(
+            f"a prompt of {longest} tokens, its start counted, leaves no room in a context of "
+            f"{context}: give a shorter one"
+        )
+    room = min(48, context - longest)
+    return Samples(recipe.out / "samples.jsonl", tokenizer, prompts, steps, room)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
