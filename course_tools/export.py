@@ -147,11 +147,16 @@ class NotebookTests:
         elif {"export", "exports", "exporti"} & d.keys():
             self.imports |= imports_in(tree)
             if "exporti" not in d:
-                self.exported |= {
-                    n
-                    for n in bound_in(cell.source) - imports_in(tree).keys()
-                    if not n.startswith("_")
-                }
+                own = bound_in(cell.source) - imports_in(tree).keys()
+                public = {name for name in own if not name.startswith("_")}
+                if "hide" in d and public:
+                    raise CellError(
+                        self.notebook,
+                        cell,
+                        f"the API leads to the cell of {min(public)}, so it can't be `#| hide`: "
+                        "use `#| fold: TITLE`",
+                    )
+                self.exported |= public
         if not kinds and tree:
             self.elsewhere |= dict.fromkeys(bound_in(cell.source), cell.id)
 

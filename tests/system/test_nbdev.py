@@ -154,6 +154,7 @@ def test_a_missing_name_is_an_error_that_says_where(project):
         (["#| given\nfrom math import *"], "name what you import"),
         (["#| test a\n"], "is empty"),
         (["#| draw\n#| hide\nx = 1"], "it can't be hide too"),
+        (["#| export\n#| hide\ndef seen(): pass"], "the API leads to the cell of seen"),
         (["#| fold:\nx = 1"], "`#| fold:` needs the text that stands for the cell"),
         (["#| claim: It holds.\nx = 1"], "goes with `#| test NAME`"),
         (["#| given\n#| oracle: x\nx = 1"], "goes with `#| test NAME`"),
