@@ -142,17 +142,25 @@ class Rows:
         self,
         documents: Sequence[np.ndarray | Sequence[int]],  # ids, as `tokenize` returns them
         width: int,  # tokens of a row
+        *,
+        learned: Sequence[np.ndarray] | None = None,  # of each token: is it a target? None: all
     ):
         self.width = whole_number("width", width, at_least=1)
         _check_documents(documents)
         self.documents = [np.asarray(ids) for ids in documents]
-        lengths = [len(ids) for ids in documents]
-        self.rows = best_fit(cut_long(lengths, self.width), self.width)
-        self.n_tokens = sum(lengths) - len(lengths)  # targets in all rows
-        self.fingerprint = fingerprint(self.documents)
+        self.learned = _flags(self.documents, learned)
+        pieces = cut_long([len(ids) for ids in self.documents], self.width)
+        pieces = [piece for piece in pieces if self._learned_in(piece).any()]
+        self.rows = best_fit(pieces, self.width)
+        self.n_tokens = sum(int(flags[1:].sum()) for flags in self.learned)  # targets in all rows
+        self.fingerprint = fingerprint(self.documents, None if learned is None else self.learned)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def _learned_in(self, piece: Piece) -> np.ndarray:
+        "Which targets of a piece count: its tokens, each one further."
+        return self.learned[piece.document][piece.begin + 1 : piece.end + 1]
 
     def batch(self, numbers: Sequence[int]) -> Batch:
         """The rows with these numbers, as tensors of shape (rows, width).
@@ -175,20 +183,48 @@ class Rows:
                 length = piece.end - piece.begin
                 here = slice(at, at + length)
                 ids[i, here] = tokens[piece.begin : piece.end]
-                targets[i, here] = tokens[piece.begin + 1 : piece.end + 1]
+                following = tokens[piece.begin + 1 : piece.end + 1]
+                targets[i, here] = np.where(self._learned_in(piece), following, IGNORE)
                 documents[i, here] = n
                 positions[i, here] = np.arange(length)
                 at += length
         return Batch(*(torch.from_numpy(x) for x in (ids, targets, documents, positions)))
 
 # %% ../../nbs/02_training/03_batches.ipynb #53b7073e
-def fingerprint(documents: Sequence[np.ndarray]) -> str:
-    "16 letters that another corpus won't have."
+def fingerprint(
+    documents: Sequence[np.ndarray], learned: Sequence[np.ndarray] | None = None
+) -> str:
+    "16 letters that another corpus won't have, nor the same one with other tokens to learn."
     digest = hashlib.blake2b(digest_size=8)
     for document in documents:
         digest.update(len(document).to_bytes(8, "big"))
         digest.update(np.ascontiguousarray(document, np.int64).tobytes())
+    for flags in learned or ():
+        digest.update(np.ascontiguousarray(flags, bool).tobytes())
     return digest.hexdigest()
+
+
+def _flags(
+    documents: Sequence[np.ndarray], learned: Sequence[np.ndarray] | None
+) -> list[np.ndarray]:
+    "Of each token: is it a target? Raises `ValueError` for flags that don't fit, or are all False."
+    if learned is None:
+        return [np.ones(len(ids), bool) for ids in documents]
+    if len(learned) != len(documents):
+        raise ValueError(f"{len(documents)} documents came with the flags of {len(learned)}")
+    found = [np.asarray(flags) for flags in learned]
+    for i, (ids, flags) in enumerate(zip(documents, found)):
+        if flags.dtype != bool or flags.shape != ids.shape:
+            raise ValueError(
+                f"learned says of each token whether it is a target: document {i} has {len(ids)} "
+                f"tokens, its flags are {flags.dtype} of shape {flags.shape}"
+            )
+        if not flags[1:].any():
+            raise ValueError(
+                f"document {i} has no token to learn after the first: training would learn "
+                "nothing from it; look at the mask, or leave it out"
+            )
+    return found
 
 
 def _check_documents(documents: Sequence[np.ndarray | Sequence[int]]) -> None:
