@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['END_OF_TEXT', 'Document', 'python_reference', 'python_source', 'docstrings', 'check_documents', 'read_documents',
-           'split_documents', 'train_tokenizer', 'as_tokenizer']
+           'json_lines', 'split_documents', 'train_tokenizer', 'as_tokenizer']
 
 # %% ../../nbs/02_training/01_data.ipynb #e6bd63c0
 import ast
@@ -123,7 +123,7 @@ def read_documents(
     found: list[Document] = []
     for file in files:
         if file.suffix == ".jsonl":
-            found += _from_rows(_json_lines(file), field, str(file))
+            found += _from_rows(json_lines(file), field, str(file))
         else:
             name = file.relative_to(path).as_posix() if file != path else file.name
             found.append(Document(name, _read_text(file)))
@@ -147,7 +147,7 @@ def _from_rows(rows: Iterable[Any], field: str, name: str) -> Iterator[Document]
         yield Document(f"{name} {i}", row[field])
 
 
-def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+def json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
     "The rows of a file with an object of JSON on each line. Raises `ValueError` for another."
     for i, line in enumerate(_read_text(path).split("\n"), 1):
         if not line.strip():
