@@ -16,12 +16,11 @@ import torch
 import torch.distributed as dist
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from llm_course.training.batches import IGNORE, Loader, Rows
+from llm_course.training.batches import Rows
 from llm_course.training.optim import make_optimizer
 from llm_course.training.trainer import (
     TrainConfig,
     Trainer,
-    World,
     batch_loss,
     checkpoints,
     shard,
@@ -42,7 +41,7 @@ def pretended_world(size, backend="fake"):
 
 
 def tiny_rows(seed=0):
-    "Rows with 32 targets and rows with 12, in no order; in each, three tokens may follow one."
+    "Rows with 32 targets and rows with 21, in no order; three tokens may follow each."
     rng = np.random.default_rng(seed)
     documents = []
     for length in rng.permutation([33] * 60 + [22] * 60):
@@ -100,7 +99,7 @@ def tokens_to_hide_sending(cluster: Cluster, method: Method, wire: float = 2) ->
 
 # nbs/02_training/08_distributed.ipynb #c5ebc926
 def test_a_sharded_model_holds_its_share_and_no_more():
-    """With FSDP2 each of N processes holds 16 / N bytes a parameter: weights, gradients, moments."""
+    """With FSDP2 each of N processes holds 16 / N bytes a parameter between two steps."""
     for n in (2, 4, 8):
         with pretended_world(n):
             net = tiny_model()
@@ -165,7 +164,7 @@ def test_traffic_counts_each_way_to_call_a_collective_alike():
 
 # nbs/02_training/08_distributed.ipynb #d1773f76
 def test_a_sharded_model_in_a_world_of_one_is_the_model():
-    """A sharded model has the losses and the weights of the whole one, before and after training."""
+    """A sharded model trains to the losses and the weights of the whole one."""
     config = TrainConfig(5, batch_size=4, precision="float32", lr=0.01)
     plain = Trainer(tiny_model(), tiny_rows(), config)
     plain_losses = [record["loss"] for record in plain.fit()]

@@ -28,9 +28,9 @@ def memory_a_parameter(
     method: Method,  # "ddp": every process holds all
     world_size: int,  # processes
     *,
-    weights: float = 4,  # bytes a parameter
-    gradients: float = 4,
-    optimizer: float = 8,  # AdamW's two moments
+    weights: int | float = 4,  # bytes a parameter
+    gradients: int | float = 4,
+    optimizer: int | float = 8,  # AdamW's two moments
 ) -> float:  # bytes a parameter, in each process
     """What a process holds between two steps, for each parameter (Rajbhandari et al. 2020).
 
@@ -47,7 +47,7 @@ def memory_a_parameter(
         gradients = gradients / n
     if method == "zero3":
         weights = weights / n
-    return weights + gradients + optimizer
+    return float(weights + gradients + optimizer)
 
 # %% ../../nbs/02_training/08_distributed.ipynb #fad93479
 def _check_method(method: str) -> None:
@@ -70,12 +70,12 @@ def bytes_held(
     groups = {"weights": weights, "gradients": gradients, "optimizer": states}
     return {name: sum(_local_bytes(x) for x in tensors) for name, tensors in groups.items()}
 
-
+# %% ../../nbs/02_training/08_distributed.ipynb #fedc9440
 def _local_bytes(tensor: Tensor) -> int:
     local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
     return local.numel() * local.element_size()
 
-# %% ../../nbs/02_training/08_distributed.ipynb #503a244a
+
 def _check_held(model: nn.Module, optimizer: Optimizers) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"a model is an nn.Module, got {type(model).__name__}")
@@ -89,7 +89,7 @@ Collective = Literal["all_reduce", "reduce_scatter", "all_gather"]
 
 def bytes_sent(
     collective: Collective,
-    n_bytes: float,  # of the whole tensor
+    n_bytes: int | float,  # of the whole tensor
     world_size: int,  # processes
 ) -> float:
     """What each process sends if nothing is sent in vain, as in a ring (Patarasuk and Yuan 2009).
@@ -174,10 +174,10 @@ class Cluster:
     "Equal devices. Raises `ValueError` for numbers that make no sense."
 
     devices: int
-    operations: float  # a second, of each device, on paper
-    memory: float  # bytes of each device
-    link: float  # bytes a second that each device sends
-    utilization: float = 0.4  # the share of the operations that a training reaches
+    operations: int | float  # a second, of each device, on paper
+    memory: int | float  # bytes of each device
+    link: int | float  # bytes a second that each device sends
+    utilization: int | float = 0.4  # the share of the operations that a training reaches
 
     def __post_init__(self):
         whole_number("devices", self.devices, at_least=1)
@@ -195,14 +195,14 @@ class StepPlan:
     sending: float  # seconds, if none of it is hidden behind the computing
     memory: float  # bytes of each device, without what a batch takes
 
-
+# %% ../../nbs/02_training/08_distributed.ipynb #95b223dd
 def plan_step(
-    n_parameters: float,
-    n_tokens: float,  # of a step, of all devices together
+    n_parameters: int | float,
+    n_tokens: int | float,  # of a step, of all devices together
     cluster: Cluster,
     method: Method = "zero3",
     *,
-    wire: float = 2,  # bytes of a number that is sent
+    wire: int | float = 2,  # bytes of a number that is sent
 ) -> StepPlan:
     """Seconds and bytes of a training step: 6 operations a parameter and token, AdamW in float32.
 

@@ -200,12 +200,12 @@ def _check_matrix(matrix: Tensor) -> None:
         )
 
 
-def _whole(matrix: Tensor) -> Tensor:
+def _whole(matrix: Any) -> Tensor:
     "Of a matrix that several processes share (a DTensor): all of it, in each of them."
     return matrix.full_tensor() if hasattr(matrix, "full_tensor") else matrix
 
 
-def _shared_as(matrix: Tensor, whole: Tensor) -> Tensor:
+def _shared_as(matrix: Any, whole: Tensor) -> Tensor:
     "Of a whole matrix: the share that this process has of `matrix`."
     if not hasattr(matrix, "full_tensor"):
         return whole

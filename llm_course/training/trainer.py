@@ -192,7 +192,8 @@ def whole_model(model: Transformer) -> Transformer:
     if not isinstance(model, FSDPModule):
         return model
     weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))
-    whole = Transformer(model.config, attend=model.layers[0].attn.attend)
+    block: Any = model.layers[0]
+    whole = Transformer(model.config, attend=block.attn.attend)
     whole.load_state_dict(weights)
     return whole.to(model.device, model.dtype)
 
@@ -261,7 +262,7 @@ class Trainer:
         self.optimizer = make_optimizer(
             model, config.optimizer, lr=config.lr, weight_decay=config.weight_decay
         )
-        self.precision = config.precision  # "auto" is settled before the first step
+        self.precision: Precision = config.precision  # "auto" is settled before the first step
         if config.recompute:
             recompute_blocks(model)
         if self.folder is not None and checkpoints(self.folder):
@@ -291,7 +292,7 @@ class Trainer:
         self.model.train()
         batch = self.loader.next_batch().to(self.model.device)
         count = int(self.world.sum(int((batch.targets != IGNORE).sum())))
-        share = count / self.world.size  # FSDP averages the gradients, and a sum is wanted
+        share = count / self.world.size  # alone: the count. FSDP averages over processes
         total = 0.0
         for part in _parts(batch, self.config.micro_batch, self.world):
             loss = _sum_of_losses(self, part)
