@@ -107,8 +107,8 @@ def bytes_sent(
 class Traffic(TorchDispatchMode):
     """Counts the collectives that this process takes part in while the `with` block runs.
 
-    Raises `ValueError` for a collective other than those three, and broadcasts and barriers,
-    which aren't counted.
+    What a DTensor sends inside another operation, such as a norm's sum, isn't seen. Barriers and
+    broadcasts aren't counted; other collectives raise `ValueError`.
     """
 
     def __init__(self):
