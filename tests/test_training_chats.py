@@ -43,6 +43,28 @@ messages = [
 ]
 
 
+# nbs/02_training/09_chats.ipynb #6ac98955
+def solution_last_answer_alone(chat: Chat) -> Chat:
+    given = np.flatnonzero(~chat.learned)
+    learned = chat.learned.copy()
+    learned[: given[-1]] = False  # all answers before the last given token
+    return Chat(chat.ids, learned)
+
+
+# nbs/02_training/09_chats.ipynb #bd8ad0cc
+def solution_ends_learned(targets: torch.Tensor, end_id: int) -> int:
+    return int((targets == end_id).sum())
+
+
+# nbs/02_training/09_chats.ipynb #e9c6a559
+@torch.no_grad()
+def solution_preferred(model: Transformer, chats: list[Chat]) -> int:
+    batch = chat_batch(chats)
+    found = logprobs(model, batch.ids, batch.targets)
+    n_tokens = (batch.targets != IGNORE).sum(1)
+    return int((found.sum(1) / n_tokens).argmax())
+
+
 # nbs/02_training/09_chats.ipynb #dc94e7b7
 def test_the_model_is_prompted_with_the_same_tokens_as_in_training():
     """What precedes an answer in training is, token by token, what a model is given in use."""
@@ -271,3 +293,44 @@ def test_logprobs_refuse_what_does_not_fit():
         logprobs(model_, ids_, ids_ * 0 + IGNORE)
     with expect_fail(TypeError, "a Transformer"):
         logprobs("model", ids_, ids_)
+
+
+# nbs/02_training/09_chats.ipynb #8aa92482
+def test_last_answer_alone():
+    chat_ = encode_chat(messages, small_tokenizer(CHATML))
+    alone_ = solution_last_answer_alone(chat_)
+    assert alone_.ids.tolist() == chat_.ids.tolist()
+    assert alone_.learned.sum() == 3 and chat_.learned.sum() == 6
+    assert alone_.learned[-3:].all() and not alone_.learned[:-3].any()
+    one = encode_chat(messages[:2], small_tokenizer(CHATML))
+    assert solution_last_answer_alone(one).learned.tolist() == one.learned.tolist()
+
+
+# nbs/02_training/09_chats.ipynb #26053439
+def test_ends_learned():
+    tokenizer_ = small_tokenizer(CHATML)
+    end_ = tokenizer_.eos_id
+    good = chat_batch([encode_chat(messages[:n], tokenizer_) for n in (2, 4)])
+    assert solution_ends_learned(good.targets, end_) == 3
+    by_number = good.targets.masked_fill(good.targets == end_, IGNORE)
+    assert solution_ends_learned(by_number, end_) == 0
+
+
+# nbs/02_training/09_chats.ipynb #d3cd4b97
+def test_preferred():
+    torch.manual_seed(0)
+    tokenizer_ = small_tokenizer(CHATML)
+    model_ = Transformer(Config(300, 32, 1, 2, hidden_dim=64))
+    texts_ = ["4.", "4. It is four.", "?"]
+    chats_ = [
+        encode_chat([messages[0], {"role": "assistant", "content": text}], tokenizer_)
+        for text in texts_
+    ]
+    each_ = []
+    for chat_ in chats_:
+        one = chat_batch([chat_])
+        with torch.no_grad():
+            found_ = logprobs(model_, one.ids, one.targets)
+        each_.append(found_.sum().item() / chat_.learned.sum())
+    assert solution_preferred(model_, chats_) == int(np.argmax(each_))
+    assert solution_preferred(model_, chats_[::-1]) == 2 - int(np.argmax(each_))
