@@ -128,6 +128,9 @@ def test_the_first_loss_of_grpo_is_zero_and_its_gradient_is_not():
     rewards = torch.tensor([[0.0, 1.0, 0.0], [0.1, 0.1, 0.1]])
     advantages = group_advantages(rewards)
     assert (advantages[1] == 0).all() and abs(advantages[0].sum()) < 1e-6
+    for n in range(2, 12):
+        equal = group_advantages(torch.full((1, n), 0.7))
+        assert (equal == 0).all(), "rounding must not become an advantage"
     loss = policy_loss(now, now.detach(), advantages.flatten(), mask, normalize="grpo")
     loss.backward()
     assert abs(loss) < 1e-6
@@ -183,6 +186,23 @@ def test_policy_losses_are_those_of_loops_over_answers_and_tokens():
     for normalize, value in expected.items():
         loss = policy_loss(now, old, advantages, mask, 0.2, clip_high=0.3, normalize=normalize)
         assert abs(loss.item() - value) < 1e-5, (normalize, loss, value)
+
+
+# nbs/02_training/13_rl.ipynb #aae24f45
+def test_k3_keeps_its_digits_near_zero():
+    """k3 keeps its digits in float32 where the formula as written loses all."""
+    exact_d = torch.tensor([1e-5, -1e-4, 1e-3, -0.01, 0.0299, 0.0301, -1.0, 3.0], dtype=torch.double)
+    exact_k3 = torch.expm1(-exact_d) + exact_d
+    d = exact_d.float()
+    ours = kl_penalty(d, torch.zeros(8))
+    naive = (-d).exp() - 1 + d
+    assert ((ours - exact_k3).abs() / exact_k3 < 1e-4).all()
+    assert ((naive - exact_k3).abs() / exact_k3)[0] > 0.5
+    far = torch.tensor([-80.0], requires_grad=True)
+    kl_penalty(far, torch.zeros(1), "k2").backward()
+    zero = torch.zeros(3, requires_grad=True)
+    kl_penalty(zero, torch.zeros(3)).sum().backward()
+    assert (zero.grad == 0).all()
 
 
 # nbs/02_training/13_rl.ipynb #fe4a44fa
@@ -250,23 +270,6 @@ def test_policy_losses_and_gradients_are_those_of_trl():
             loss.backward()
             assert torch.allclose(loss, expected, atol=1e-6), (kind, beta, loss, expected)
             assert torch.allclose(ours.grad, theirs.grad, atol=1e-6), (kind, beta)
-
-
-# nbs/02_training/13_rl.ipynb #aae24f45
-def test_k3_keeps_its_digits_near_zero():
-    """k3 keeps its digits in float32 where the formula as written loses all."""
-    exact_d = torch.tensor([1e-5, -1e-4, 1e-3, -0.01, 0.0299, 0.0301, -1.0, 3.0], dtype=torch.double)
-    exact_k3 = torch.expm1(-exact_d) + exact_d
-    d = exact_d.float()
-    ours = kl_penalty(d, torch.zeros(8))
-    naive = (-d).exp() - 1 + d
-    assert ((ours - exact_k3).abs() / exact_k3 < 1e-4).all()
-    assert ((naive - exact_k3).abs() / exact_k3)[0] > 0.5
-    far = torch.tensor([-80.0], requires_grad=True)
-    kl_penalty(far, torch.zeros(1), "k2").backward()
-    zero = torch.zeros(3, requires_grad=True)
-    kl_penalty(zero, torch.zeros(3)).sum().backward()
-    assert (zero.grad == 0).all()
 
 
 # nbs/02_training/13_rl.ipynb #ee01f822
