@@ -12,15 +12,15 @@ from llm_course.training.batches import IGNORE, Rows
 from llm_course.transformers.model import Config, Transformer
 
 
-def small_tokenizer(template, begins="", more=()):
-    "Bytes and some signs. With `begins`, encoding puts that sign before each text."
+def small_tokenizer(template, begins=""):
+    "A few tokens and some signs. With `begins`, encoding puts that sign before each text."
     from tokenizers import AddedToken, processors
 
     from llm_course.training.data import as_tokenizer
     from llm_course.transformers.tokens import BPE, Tokenizer
 
-    backend = as_tokenizer(BPE({})).backend
-    signs = ["<|im_start|>", "<|im_end|>", "<s>", *more]
+    backend = as_tokenizer(BPE.train("\n    a\n    b What is is And", 264)).backend
+    signs = ["<|im_start|>", "<|im_end|>", "<s>"]
     backend.add_special_tokens([AddedToken(sign, special=True) for sign in signs])
     if begins:
         pair = (begins, backend.token_to_id(begins))
@@ -65,10 +65,16 @@ def solution_preferred(model: Transformer, chats: list[Chat]) -> int:
     return int((found.sum(1) / n_tokens).argmax())
 
 
-# nbs/02_training/09_chats.ipynb #dc94e7b7
+# nbs/02_training/09_chats.ipynb #7f5611d0
 def test_the_model_is_prompted_with_the_same_tokens_as_in_training():
-    """What precedes an answer in training is, token by token, what a model is given in use."""
+    """What precedes a first answer in training is, token by token, what is given in use."""
     tokenizer_ = small_tokenizer(CHATML)
+    code_ = [messages[0], {"role": "assistant", "content": "    b"}]
+    start_ = tokenizer_.encode(tokenizer_.apply_chat_template(code_[:1]))
+    indented = encode_chat(code_, tokenizer_).ids.tolist()
+    assert indented[: len(start_)] == start_
+    whole_ = tokenizer_.apply_chat_template(code_, add_generation_prompt=False)
+    assert tokenizer_.encode(whole_)[: len(start_)] != start_, "the border matters here"
     chat_ = encode_chat(messages, tokenizer_)
     for n_turns in (1, 3):
         prompt_ = tokenizer_.apply_chat_template(messages[:n_turns], add_generation_prompt=True)
@@ -122,10 +128,10 @@ def test_transformers_finds_no_answer_with_this_template():
     assert chat_.learned.astype(int).tolist() == out["assistant_masks"][:n]
 
 
-# nbs/02_training/09_chats.ipynb #7f5611d0
+# nbs/02_training/09_chats.ipynb #44840ec8
 def test_what_is_masked_has_no_gradient():
-    """A token that the model doesn't have to write gets no gradient, exactly."""
-    from llm_course.training.objective import next_token_loss
+    """Where the next token isn't the model's to write, its scores get no gradient, exactly."""
+    from llm_course.training.objective import cross_entropy, next_token_loss
 
     torch.manual_seed(0)
     tokenizer_ = small_tokenizer(CHATML)
@@ -138,12 +144,10 @@ def test_what_is_masked_has_no_gradient():
     logits.retain_grad()
     loss, count = next_token_loss(model_, batch_.ids, batch_.targets)
     assert count == chat_.learned.sum() == 2 * len("4.") + 2
-    by_hand_ = torch.nn.functional.cross_entropy(
-        logits[0], batch_.targets[0, :length], reduction="sum", ignore_index=IGNORE
-    )
-    torch.testing.assert_close(loss, by_hand_, rtol=1e-5, atol=1e-5)
-    by_hand_.backward()
-    silent = logits.grad[0].abs().sum(1) == 0
+    by_scores, _ = cross_entropy(logits[0], batch_.targets[0, :length])
+    torch.testing.assert_close(loss, by_scores, rtol=1e-5, atol=1e-5)
+    by_scores.backward()
+    silent = logits.grad[0].abs().sum(1) == 0  # a row of scores for each place
     assert (silent.numpy() == ~chat_.learned[1:]).all()
 
 

@@ -48,8 +48,8 @@ def encode_chat(
         n_own = _first_end(part, tokenizer) if is_answer else 0
         ids += part
         learned += [True] * n_own + [False] * (len(part) - n_own)
-    length = len(ids) - learned[::-1].index(True)  # nothing is learned after the last end
-    return Chat(np.array(ids[:length], np.int32), np.array(learned[:length]))
+    last = max(i for i, flag in enumerate(learned) if flag)  # what follows teaches nothing
+    return Chat(np.array(ids[: last + 1], np.int32), np.array(learned[: last + 1]))
 
 
 def _parts(
@@ -161,7 +161,8 @@ def logprobs(
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / temperature
     right = scores.gather(1, targets[counted].long()[:, None])[:, 0]  # n
     found = torch.zeros(targets.shape, dtype=scores.dtype, device=scores.device)
-    return found.masked_scatter(counted, right - scores.logsumexp(1))
+    found[counted] = right - scores.logsumexp(1)
+    return found
 
 # %% ../../nbs/02_training/09_chats.ipynb #d1b2ebb0
 def chat_batch(
@@ -184,7 +185,7 @@ def chat_batch(
         positions[i, :length] = np.arange(length)
     return Batch(*(torch.from_numpy(x) for x in (ids, targets, documents, positions)))
 
-# %% ../../nbs/02_training/09_chats.ipynb #4c41e065
+# %% ../../nbs/02_training/09_chats.ipynb #dc95450b
 def read_chats(
     source: Path | str | Iterable[Mapping[str, Any]],  # a .jsonl file, or rows of a data set
     *,

@@ -7,12 +7,10 @@ __all__ = ['Method', 'Collective', 'memory_a_parameter', 'bytes_held', 'bytes_se
            'plan_step']
 
 # %% ../../nbs/02_training/08_distributed.ipynb #d235d666
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
