@@ -19,7 +19,7 @@ def inverse_square_root(step: int, warmup: int) -> float:
     return ((warmup + 1) / (step + 1)) ** 0.5
 
 
-# nbs/02_training/14_schedule.ipynb #a5e85551
+# nbs/02_training/14_schedule.ipynb #c13dad14
 def careful_step(model: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float = 1.0) -> bool:
     norm = clip_gradients(model.parameters(), max_norm)
     finite = bool(norm.isfinite())
