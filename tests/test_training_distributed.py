@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from llm_course.training.batches import Rows
-from llm_course.training.optim import make_optimizer
+from llm_course.training.muon import make_optimizer
 from llm_course.training.trainer import (
     TrainConfig,
     Trainer,

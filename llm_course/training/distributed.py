@@ -16,7 +16,8 @@ from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..core import whole_number
-from .optim import Optimizers, check_number
+from .muon import Optimizers
+from .optim import check_number
 
 # %% ../../nbs/02_training/08_distributed.ipynb #5799e145
 Method = Literal["ddp", "zero1", "zero2", "zero3"]

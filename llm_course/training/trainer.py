@@ -40,16 +40,10 @@ from tqdm.auto import tqdm
 
 from ..core import atomic_write, whole_number
 from .batches import IGNORE, Apart, Batch, Loader, Rows
+from .muon import OptimizerName, make_optimizer
 from .objective import next_token_loss
-from llm_course.training.optim import (
-    OptimizerName,
-    check_number,
-    clip_gradients,
-    make_optimizer,
-    scale_rate,
-    warmup_cosine,
-    wsd,
-)
+from .optim import check_number
+from .schedule import clip_gradients, scale_rate, warmup_cosine, wsd
 from ..transformers.model import Transformer
 
 # %% ../../nbs/02_training/06_trainer.ipynb #3bde29f9
