@@ -237,7 +237,7 @@ def test_solution_dead_chance():
         drawn = torch.rand(100_000, n, generator=gen) < p_right
         counted = (drawn.all(1) | ~drawn.any(1)).float().mean().item()
         yours = dead_chance(p_right, n)
-        assert abs(yours - counted) < 0.01, f"p = {p_right}, n = {n}: about {counted:.3f}, yours {yours}"
+        assert abs(yours - counted) < 0.01, f"p = {p_right}, n = {n}: {counted:.3f}, yours {yours}"
 
 
 # nbs/02_training/14_ppo.ipynb #7dc2d3f3
