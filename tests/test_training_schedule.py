@@ -29,8 +29,8 @@ def careful_step(model: nn.Module, optimizer: torch.optim.Optimizer, max_norm: f
     return finite
 
 
-# nbs/02_training/14_schedule.ipynb #27d03060
-def learned_limit(norms: list[float], share: float = 0.9) -> float:
+# nbs/02_training/14_schedule.ipynb #5ff6d3b2
+def learned_limit(norms: list[float], share: float = 0.1) -> float:
     finite = sorted(norm for norm in norms if np.isfinite(norm))
     place = int(np.ceil(share * len(finite))) - 1
     return finite[max(place, 0)]

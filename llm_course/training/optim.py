@@ -55,7 +55,7 @@ def check_number(name: str, value: object, *, at_least_zero: bool = False) -> No
         limit = "0 or more" if at_least_zero else "above 0"
         raise ValueError(f"{name} is a finite number, {limit}; got {value}")
 
-# %% ../../nbs/02_training/05_optim.ipynb #09ee80ee
+# %% ../../nbs/02_training/05_optim.ipynb #78f8a2eb
 def make_adamw(
     groups: list[dict[str, Any]],  # as `parameter_groups` returns them
     *,
@@ -74,5 +74,5 @@ def make_adamw(
         if beta >= 1:
             raise ValueError(f"a beta is below 1, got {beta}: a mean must forget")
     kinds = {p.device.type for group in groups for p in group["params"]}
-    fused = kinds <= {"cpu", "cuda"}
+    fused = all(kind in ("cpu", "cuda") for kind in kinds)
     return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), fused=fused)

@@ -42,12 +42,15 @@ def wsd(
     warmup: int,  # steps of rise; 0: none
     decay: float = 0.2,  # the share of `steps` at the end in which it falls; 0: it stays
 ) -> float:  # from 0 to 1
-    """The factor of the learning rate: a rise, 1, then a straight fall to 0 (Hu et al. 2024).
+    """The factor of the learning rate: a rise, 1, then a fall to 0 (Hu et al. 2024).
 
+    The fall is a straight line; in the paper it was exponential.
     Raises `ValueError` if rise and fall together are longer than the training.
     """
     _check_schedule(step, steps, warmup, "decay", decay)
-    falling = max(1, round(decay * steps)) if decay else 0
+    falling = 0
+    if decay > 0:
+        falling = max(1, round(decay * steps))
     if warmup + falling > steps:
         raise ValueError(
             f"{warmup} steps of warm-up and {falling} of decay don't fit into {steps} steps"
@@ -72,7 +75,7 @@ def _check_schedule(step: int, steps: int, warmup: int, name: str, share: float)
     if share > 1:
         raise ValueError(f"{name} is a share, from 0 to 1; got {share}")
 
-# %% ../../nbs/02_training/14_schedule.ipynb #2a93cb55
+# %% ../../nbs/02_training/14_schedule.ipynb #27d03060
 @runtime_checkable
 class HasGroups(Protocol):
     "What has groups of parameters, each with a learning rate: any optimizer."
@@ -80,7 +83,7 @@ class HasGroups(Protocol):
     @property
     def param_groups(self) -> list[dict[str, Any]]: ...
 
-
+# %% ../../nbs/02_training/14_schedule.ipynb #2a93cb55
 def scale_rate(
     optimizer: HasGroups,
     factor: float,  # from 0; 1: the rate that the group was made with
