@@ -43,8 +43,9 @@ def orthogonalize(
     x = x / x.norm().clamp(min=1e-7)  # now no singular value is above 1
     for _ in range(steps):
         gram = x @ x.T  # r r
-        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)  # b·gram + c·gram²
-        x = torch.addmm(x, polynomial, x, beta=a)  # a·x + polynomial·x
+        # addmm(A, B, C, beta=β, alpha=α) is β·A + α·B·C in one call, rounded once
+        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.addmm(x, polynomial, x, beta=a)
     return (x.T if tall else x).to(matrix.dtype)
 
 # %% ../../nbs/02_training/15_muon.ipynb #d829c369
@@ -124,8 +125,9 @@ class Muon(torch.optim.Optimizer):
         if not state:
             state["momentum"] = torch.zeros_like(p)
         mean = state["momentum"]
-        mean.lerp_(grad, 1 - group["momentum"])
-        ahead = grad.lerp(mean, group["momentum"])  # Nesterov's: the mean, one step on
+        keep = group["momentum"]
+        mean.lerp_(grad, 1 - keep)  # in place: mean = keep·mean + (1 − keep)·grad
+        ahead = grad.lerp(mean, keep)  # Nesterov's: (1 − keep)·grad + keep·mean, one step on
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.add_(self._update(ahead, group["steps"]), alpha=-group["lr"])
 
@@ -133,7 +135,7 @@ class Muon(torch.optim.Optimizer):
         update = orthogonalize(_whole(ahead), steps, self.dtype)
         return 0.2 * sqrt(max(ahead.shape)) * _shared_as(ahead, update)
 
-# %% ../../nbs/02_training/15_muon.ipynb #dac4391b
+# %% ../../nbs/02_training/15_muon.ipynb #668a98ad
 OptimizerName = Literal["adamw", "muon"]
 
 
@@ -149,7 +151,7 @@ def hidden_matrices(
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim == 2]
     return [p for p in matrices if id(p) not in at_the_ends]
 
-# %% ../../nbs/02_training/15_muon.ipynb #668a98ad
+
 class Optimizers:
     """Optimizers that step as one, each for its own parameters.
 
@@ -206,25 +208,27 @@ def make_optimizer(
         known = ", ".join(get_args(OptimizerName))
         raise ValueError(f"no optimizer is known as {name!r}; known: {known}")
     check_number("lr", lr)
-    groups = parameter_groups(model, weight_decay)
+    everything = parameter_groups(model, weight_decay)
     matrices = hidden_matrices(model)
-    ends = _without(matrices, groups)
+    ends = _without(matrices, everything)
     if ends_lr is not None:
         check_number("ends_lr", ends_lr)
         ends = [group | {"lr": ends_lr} for group in ends]
     parts: list[torch.optim.Optimizer] = []
-    if name == "muon":
-        groups = ends
-        if matrices:
-            parts.append(Muon(matrices, lr, weight_decay=weight_decay, momentum=momentum))
-    elif ends_lr is not None:
+    if name == "muon" and matrices:
+        parts.append(Muon(matrices, lr, weight_decay=weight_decay, momentum=momentum))
+    if name == "muon" or not matrices:
+        for_adamw = ends
+    elif ends_lr is None:
+        for_adamw = everything
+    else:
         hidden = {"params": matrices, "weight_decay": float(weight_decay)}
-        groups = [hidden, *ends] if matrices else ends
-    if groups:
-        parts.append(make_adamw(groups, lr=lr, betas=betas))
+        for_adamw = [hidden, *ends]
+    if for_adamw:
+        parts.append(make_adamw(for_adamw, lr=lr, betas=betas))
     return Optimizers(*parts)
 
-
+# %% ../../nbs/02_training/15_muon.ipynb #1e90f952
 def _without(taken: list[nn.Parameter], groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     "The groups without some parameters, and without groups that are then empty."
     gone = {id(p) for p in taken}
