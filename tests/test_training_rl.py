@@ -83,6 +83,10 @@ def test_what_makes_no_sense_is_refused():
         gae(now, old, 1.0, 1.2)
     with expect_fail(ValueError, "the same shape"):
         gae(now, old[:, :2])
+    with expect_fail(TypeError, "values: a tensor of floating point was expected, got torch.int64"):
+        gae(now, old.long())
+    with expect_fail(TypeError, "rewards: a tensor of floating point was expected, got list"):
+        gae([1.0], old)
     with expect_fail(ValueError, "no token counts"):
         value_loss(now, old, 0 * mask)
     with expect_fail(ValueError, "clip needs old_values"):

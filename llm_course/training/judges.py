@@ -106,6 +106,8 @@ class _Reader:
 
 def _letter_ids(lm: LanguageModel, letters: tuple[str, str]) -> list[int]:
     "The token of each letter."
+    if not isinstance(lm, LanguageModel):
+        raise TypeError(f"a LanguageModel judges, as load() returns; got {type(lm).__name__}")
     if len(letters) != 2 or letters[0] == letters[1]:
         raise ValueError(f"letters are two different ones, got {letters!r}")
     found = []
