@@ -30,6 +30,7 @@ MODES = {
 OF_EACH_KIND = {
     "index.html",
     "explorer.html",
+    "learning.html",
     "benchmarks.html",
     "api/transformers.attention.html",
     "transformers/attention.html",
@@ -438,6 +439,50 @@ def test_explorer_shows_what_attention_is(address):
             for q in range(t):
                 assert abs(sum(data[at : at + q + 1]) - 255) <= (q + 1) / 2 + 1
                 at += q + 1
+
+
+def test_training_is_played_back_by_keyboard_and_touch(open_page):
+    page = open_page("learning.html")
+    status = page.locator("#learning .status")
+    status.wait_for()
+    text = page.locator("#learning pre")
+    last, end = status.inner_text(), text.inner_text()
+    marker = page.locator("#learning .marker")
+    right = marker.get_attribute("x1")
+    page.locator("#learning input").focus()
+    page.keyboard.press("ArrowLeft")
+    assert status.inner_text() != last and text.inner_text() != end
+    assert float(marker.get_attribute("x1")) < float(right)
+    page.keyboard.press("Home")
+    assert status.inner_text().startswith("Step 1:")
+    page.locator("#learning select").select_option("2")
+    first = page.locator("#learning option").nth(2).inner_text()
+    assert text.inner_text().startswith(first)
+
+    phone = open_page("learning.html", "phone-light")
+    phone.locator("#learning .status").wait_for()
+    place = phone.locator("#learning input").bounding_box()
+    phone.touchscreen.tap(place["x"] + 3, place["y"] + place["height"] / 2)
+    assert phone.locator("#learning .status").inner_text().startswith("Step 1:")
+
+
+def test_the_training_that_is_played_back_is_whole(address):
+    import ast
+
+    path = SITE / "_static/learning/run.json"
+    assert path.stat().st_size <= 300_000
+    run = json.loads(path.read_text(encoding="utf-8"))
+    assert len(run["losses"]) == run["validation"][-1][0] == run["moments"][-1]["step"]
+    assert run["losses"][0] > 7 > run["validation"][-1][1] + 3
+    for moment in run["moments"]:
+        assert len(moment["written"]) == len(run["prompts"])
+        for first, written in zip(run["prompts"], moment["written"]):
+            try:
+                ast.parse(first + written["text"])
+                wrong = False
+            except (SyntaxError, ValueError):
+                wrong = True
+            assert wrong == bool(written["error"]), first
 
 
 def test_phone_opens_the_menu_and_the_contents(open_page):
