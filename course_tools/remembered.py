@@ -13,9 +13,11 @@ from llm_course.core import atomic_write, settings
 def remembered(name: str, make: Callable[..., Any], **given: Any) -> Any:
     """What `make(**given)` returned in an earlier run with the same settings, or returns now.
 
-    The result is what JSON can hold. Another name or other settings are another result; a change
-    of the function isn't seen, so its version belongs in the settings.
+    The result is what JSON can hold. Other settings give another result; a change of the function
+    isn't seen, so its version belongs in them. A quick run computes anew and keeps nothing.
     """
+    if settings.budget != "full":
+        return make(**given)
     words = json.dumps(given, sort_keys=True)
     digest = hashlib.blake2b(words.encode(), digest_size=6).hexdigest()
     path = settings.cache / "runs" / f"{name}-{digest}.json"

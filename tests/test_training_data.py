@@ -56,7 +56,7 @@ def test_the_corpora_are_there_and_say_where_each_text_is_from():
 
 
 # nbs/02_training/01_data.ipynb #3e0da15f
-def test_files_foldersjson_lines_and_rows_are_read_alike():
+def test_files_folders_json_lines_and_rows_are_read_alike():
     import json
     import tempfile
     from pathlib import Path
