@@ -199,6 +199,21 @@ def _check_matrix(matrix: Tensor) -> None:
             f"{matrix.dtype} of shape {tuple(matrix.shape)}"
         )
 
+
+def _whole(matrix: Any) -> Tensor:
+    "Of a matrix that several processes share (a DTensor): all of it, in each of them."
+    return matrix.full_tensor() if hasattr(matrix, "full_tensor") else matrix
+
+
+def _shared_as(matrix: Any, whole: Tensor) -> Tensor:
+    "Of a whole matrix: the share that this process has of `matrix`."
+    if not hasattr(matrix, "full_tensor"):
+        return whole
+    from torch.distributed.tensor import distribute_tensor  # a second to import
+
+    mesh, places = matrix.device_mesh, matrix.placements
+    return distribute_tensor(whole, mesh, places, src_data_rank=None)  # nothing is sent
+
 # %% ../../nbs/02_training/05_optim.ipynb #e3898bc4
 class Muon(torch.optim.Optimizer):
     """Momentum made orthogonal, for the matrices inside a model (Jordan et al. 2024).
@@ -257,7 +272,8 @@ class Muon(torch.optim.Optimizer):
         p.add_(self._update(ahead, group["steps"]), alpha=-group["lr"])
 
     def _update(self, ahead: Float[Tensor, "r c"], steps: int) -> Float[Tensor, "r c"]:
-        return 0.2 * sqrt(max(ahead.shape)) * orthogonalize(ahead, steps, self.dtype)
+        update = orthogonalize(_whole(ahead), steps, self.dtype)
+        return 0.2 * sqrt(max(ahead.shape)) * _shared_as(ahead, update)
 
 # %% ../../nbs/02_training/05_optim.ipynb #164a618a
 class Optimizers:

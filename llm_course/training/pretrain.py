@@ -33,7 +33,15 @@ from llm_course.training.data import (
 )
 from .duplicates import drop_duplicates
 from .optim import check_number
-from .trainer import OnStep, TrainConfig, Trainer, TrainingStopped
+from llm_course.training.trainer import (
+    OnStep,
+    TrainConfig,
+    Trainer,
+    TrainingStopped,
+    World,
+    process_group,
+    whole_model,
+)
 from ..transformers.checkpoints import save_pretrained
 from ..transformers.flash import flash_attention
 from ..transformers.generation import LanguageModel, generate_batch
@@ -67,7 +75,9 @@ class Samples:
 
     def write(self, model: Transformer, step: int) -> list[str]:
         "What the model writes now, after it was added to the file."
-        texts = sample(model, self.tokenizer, self.prompts, self.max_new_tokens)
+        texts = sample(whole_model(model), self.tokenizer, self.prompts, self.max_new_tokens)
+        if World.here().rank > 0:  # the first process writes for all
+            return texts
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "texts": texts}) + "\n")
@@ -284,8 +294,13 @@ def pretrain(recipe: Recipe, on_step: Sequence[OnStep] = ()) -> LanguageModel:
     """
     if not isinstance(recipe, Recipe):
         raise TypeError(f"a Recipe is needed, got {type(recipe).__name__}; read_recipe makes one")
+    world = World.here()
     train, aside = read_corpus(recipe.data, recipe.out.parent)
+    if world.rank > 0:
+        world.wait()  # the first process makes the tokenizer, the others read it
     tokenizer = _tokenizer(recipe, train)
+    if world.rank == 0:
+        world.wait()
     width = recipe.data.width
     rows = Rows(tokenize(train, tokenizer), width)
     validation = Rows(tokenize(aside, tokenizer), width) if aside else None
@@ -299,8 +314,10 @@ def pretrain(recipe: Recipe, on_step: Sequence[OnStep] = ()) -> LanguageModel:
         model, rows, recipe.train, validation=validation, folder=recipe.out, on_step=hooks
     )
     trainer.fit()
-    lm = LanguageModel(model, tokenizer)
-    save_pretrained(lm, recipe.out / "model")
+    lm = LanguageModel(whole_model(model), tokenizer)
+    if world.rank == 0:
+        save_pretrained(lm, recipe.out / "model")
+    world.wait()
     return lm
 
 
@@ -331,11 +348,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         recipe = read_recipe(given.file)
-        pretrain(recipe)
+        with process_group() as world:
+            pretrain(recipe)
     except (ValueError, TypeError, OSError, TrainingStopped) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
-    print(f"The model is in {recipe.out / 'model'}")
+    if world.rank == 0:
+        print(f"The model is in {recipe.out / 'model'}")
     return 0
 
 # %% ../../nbs/02_training/07_pretrain.ipynb #33e714cb
