@@ -177,3 +177,35 @@ def test_a_page_runs_and_its_exercise_tells_right_from_wrong(open_notebook):
     said = answer(page, exercise, right)
     assert said.startswith("effective_keys: right."), said
     keep_picture(page, "exercise-right")
+
+
+def test_two_answers_are_labelled_with_the_arrow_keys(open_notebook, tmp_path):
+    nbs = tmp_path / "course" / "nbs"
+    code = """\
+from llm_course.training.feedback import Pair, label_widget
+pairs = [Pair(f"Question {i}?", f"<b>one</b> {i}", f"two {i}") for i in range(4)]
+label_widget(pairs, "labels.jsonl")"""
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None}
+    kernel = {"display_name": "python3", "language": "python", "name": "python3"}
+    notebook = {"cells": [cell | {"source": code}], "metadata": {"kernelspec": kernel}}
+    text = json.dumps(notebook | {"nbformat": 4, "nbformat_minor": 5})
+    (nbs / "label.ipynb").write_text(text, encoding="utf-8")
+    page = open_notebook("label.ipynb")
+    run_all(page)
+    widget = page.locator(".label-pairs")
+    widget.wait_for(timeout=START_SECONDS * 1000)
+    assert "<b>one</b>" in widget.inner_text(), "an answer is text, whatever it holds"
+    keep_picture(page, "label")
+    widget.click()
+    shown = []
+    for n, key in enumerate(("ArrowLeft", "ArrowRight", "Backspace", "ArrowDown")):
+        shown.append(widget.inner_text())
+        page.keyboard.press(key)
+        labelled = (1, 2, 1, 2)[n]
+        page.get_by_text(f"{labelled} of 4 labelled").wait_for(timeout=10_000)
+    lines = (nbs / "labels.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [r["p_a"] for r in records] == [1.0, 0.5]
+    for record, text in zip(records, shown):
+        assert text.index(record["a"]) < text.index(record["b"]), "a stood on the left"
+    assert page.locator(".jp-Cell").count() == 1, "the keys reached the widget alone"
