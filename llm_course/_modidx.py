@@ -384,6 +384,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'llm_course/training/judges.py'),
                                             'llm_course.training.judges._longer_is_worse': ( '02_training/judges.html#_longer_is_worse',
                                                                                              'llm_course/training/judges.py'),
+                                            'llm_course.training.judges._name': ( '02_training/judges.html#_name',
+                                                                                  'llm_course/training/judges.py'),
                                             'llm_course.training.judges._odds_in': ( '02_training/judges.html#_odds_in',
                                                                                      'llm_course/training/judges.py'),
                                             'llm_course.training.judges._sigmoid': ( '02_training/judges.html#_sigmoid',

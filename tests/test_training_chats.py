@@ -162,6 +162,8 @@ def test_filled_up_rows_and_packed_rows_are_the_same_to_a_model():
     chats_ = [encode_chat(messages[:n], tokenizer_) for n in (2, 4)]
     filled = chat_batch(chats_)
     apart = logprobs(model_, filled.ids, filled.targets)
+    given = {"cache": Apart(filled.documents), "positions": filled.positions}
+    torch.testing.assert_close(logprobs(model_, filled.ids, filled.targets, **given), apart)
     packed = chat_rows(chats_, 240).batch([0])
     together = logprobs(
         model_, packed.ids, packed.targets, cache=Apart(packed.documents), positions=packed.positions

@@ -80,6 +80,12 @@ def test_a_model_judge_reads_the_letters_in_both_orders():
         turned_round = ModelJudge(tiny, "Be short.", before)([pair.swapped() for pair in few])
         assert np.allclose(np.add(both_orders, turned_round), 1)
     renamed = ModelJudge(tiny, "Be short.", shown_before, swap=False, letters=("B", "A"))
+    alike = [
+        ModelJudge(tiny, "Be short.", before, swap=swap)
+        for before in ([], shown_before)
+        for swap in (False, True)
+    ]
+    assert len({judge.name for judge in (renamed, *alike)}) == 5, "each may judge otherwise"
     for case, (first, second) in zip(few, renamed.log_probs(few)):
         assert abs(first - second - odds_of(case, shown_before, ("B", "A"))) < 1e-4
         assert abs(first - second - odds_of(case, shown_before)) > 1e-3, "letters make a difference"

@@ -256,6 +256,24 @@ def test_chunks_need_a_fraction_of_the_memory():
     assert chunked_peak < plain_peak / 3, (chunked_peak, plain_peak)
 
 
+# nbs/02_training/04_objective.ipynb #5c1e7a90
+def test_the_loss_of_every_plain_head_is_in_chunks():
+    from llm_course.transformers.linear import SkinnyLinear
+
+    sizes = Config(40, 16, 1, 2, hidden_dim=32)
+    some_ids = torch.arange(12).reshape(2, 6)
+    seen = []
+    for linear in (torch.nn.Linear, SkinnyLinear):  # the second is what `load` makes models of
+        one = Transformer(sizes, linear=linear, generator=torch.Generator().manual_seed(0))
+        loss, n_targets = next_token_loss(one, some_ids, some_ids + 1)
+        assert "ChunkedCrossEntropy" in type(loss.grad_fn).__name__, linear
+        one.head.register_forward_hook(lambda head, given, out: 2 * out)  # no longer a plain product
+        loss_of_hooked, _ = next_token_loss(one, some_ids, some_ids + 1)
+        assert "ChunkedCrossEntropy" not in type(loss_of_hooked.grad_fn).__name__
+        seen.append((loss.item(), loss_of_hooked.item()))
+    assert np.allclose(seen[0], seen[1], rtol=1e-6) and seen[0][0] != seen[0][1]
+
+
 # nbs/02_training/04_objective.ipynb #060c85d4
 @pytest.mark.slow
 def test_the_models_loss_is_transformers_loss():

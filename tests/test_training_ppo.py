@@ -212,6 +212,12 @@ def test_what_makes_no_sense_is_refused():
     now, old, advantages, mask = made_up()
     with expect_fail(ValueError, "two answers or more"):
         group_advantages(torch.ones(4, 1))
+    with expect_fail(TypeError, "rewards: a tensor of floating point was expected, got torch.int64"):
+        group_advantages(torch.ones(4, 2).long())
+    with expect_fail(TypeError, "advantages: a tensor of floating point was expected, got list"):
+        policy_loss(now, old, [1.0], mask)
+    with expect_fail(TypeError, "logprobs: a tensor of floating point was expected, got list"):
+        kl_penalty([1.0], old)
     with expect_fail(ValueError, "not finite"):
         group_advantages(torch.tensor([[1.0, float("nan")]]))
     with expect_fail(ValueError, "one an answer"):

@@ -56,6 +56,9 @@ def test_gae_is_the_double_sum_of_its_definition():
                     delta = rewards[row, later] + gamma * known[later + 1] - known[later]
                     expected[row, start_at] += (gamma * lam) ** (later - start_at) * delta
         assert torch.allclose(gae(rewards, values, gamma, lam, ended), expected, atol=1e-12)
+    answers_last = ended.flip(1)  # the places of a prompt come before
+    advantages_there = gae(rewards, values, mask=answers_last)
+    assert (advantages_there[answers_last == 0] == 0).all() and (advantages_there != 0).any()
 
 
 # nbs/02_training/14_rl.ipynb #06bece19
@@ -83,6 +86,10 @@ def test_what_makes_no_sense_is_refused():
         gae(now, old, 1.0, 1.2)
     with expect_fail(ValueError, "the same shape"):
         gae(now, old[:, :2])
+    with expect_fail(TypeError, "values: a tensor of floating point was expected, got torch.int64"):
+        gae(now, old.long())
+    with expect_fail(TypeError, "rewards: a tensor of floating point was expected, got list"):
+        gae([1.0], old)
     with expect_fail(ValueError, "no token counts"):
         value_loss(now, old, 0 * mask)
     with expect_fail(ValueError, "clip needs old_values"):

@@ -210,6 +210,8 @@ def plan_step(
     check_number("n_parameters", n_parameters)
     check_number("n_tokens", n_tokens)
     check_number("wire", wire)
+    if not isinstance(cluster, Cluster):
+        raise TypeError(f"cluster is a Cluster(devices, …), got {type(cluster).__name__}")
     n = cluster.devices
     memory = memory_a_parameter(method, n) * n_parameters
     reached = n * cluster.operations * cluster.utilization

@@ -7,6 +7,7 @@ __all__ = ['judge_question', 'judge_messages', 'ModelJudge', 'wilson_interval', 
            'EndpointError', 'EndpointJudge']
 
 # %% ../../nbs/02_training/13_judges.ipynb #94c66ad0
+import hashlib
 import json
 import math
 import os
@@ -104,8 +105,16 @@ class _Reader:
         return self.model.head(last).float().log_softmax(-1)
 
 
+def _name(model: str, constitution: str, *settings: object) -> str:
+    "Two judges that may judge otherwise have two names, so that no report passes for another."
+    digest = hashlib.blake2b(repr((constitution, *settings)).encode(), digest_size=3).hexdigest()
+    return f"{model}: {constitution[:60]} ({digest})"
+
+
 def _letter_ids(lm: LanguageModel, letters: tuple[str, str]) -> list[int]:
     "The token of each letter."
+    if not isinstance(lm, LanguageModel):
+        raise TypeError(f"a LanguageModel judges, as load() returns; got {type(lm).__name__}")
     if len(letters) != 2 or letters[0] == letters[1]:
         raise ValueError(f"letters are two different ones, got {letters!r}")
     found = []
@@ -132,7 +141,7 @@ class ModelJudge:
         *,
         swap: bool = True,  # ask in both orders, and average the log-odds
         letters: tuple[str, str] = ("A", "B"),  # the names of the first and the second answer
-        name: str | None = None,  # None: made of the constitution
+        name: str | None = None,  # None: made of all that decides its verdicts
     ):
         check_switches(swap=swap)
         self.lm = lm
@@ -140,7 +149,7 @@ class ModelJudge:
         self.examples = list(examples)
         self.swap = swap
         self.letters = letters
-        self.name = name or f"model: {constitution[:60]}"
+        self.name = name or _name("model", constitution, self.examples, swap, letters)
         self._ids = _letter_ids(lm, letters)
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float]:
@@ -278,12 +287,12 @@ class LikelihoodJudge:
         lm: LanguageModel,
         *,
         per_token: bool = True,  # the mean log-probability of a token; False: the sum
-        name: str = "likelihood",
+        name: str | None = None,  # None: what it compares
     ):
         check_switches(per_token=per_token)
         self.lm = lm
         self.per_token = per_token
-        self.name = name
+        self.name = name or f"log-likelihood {'a token' if per_token else 'of the answer'}"
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float]:
         return [
@@ -359,7 +368,7 @@ class EndpointJudge:
         api_key: str | None = None,
         timeout: float = 60.0,  # seconds, for each try
         retries: int = 3,  # after a failure that may pass; 1 s, 2 s, 4 s apart
-        name: str | None = None,  # None: made of the model's and the constitution
+        name: str | None = None,  # None: made of all that decides its verdicts
     ):
         check_switches(swap=swap)
         if not re.match(r"https?://", base_url):
@@ -372,7 +381,7 @@ class EndpointJudge:
         self.letters = letters
         self.timeout = timeout
         self.retries = whole_number("retries", retries, at_least=0)
-        self.name = name or f"{model}: {constitution[:60]}"
+        self.name = name or _name(model, constitution, self.examples, swap, letters)
         self._api_key = api_key
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..core import whole_number
 from .batches import IGNORE
+from ..transformers.linear import SkinnyLinear
 from ..transformers.model import Transformer
 from ..transformers.multihead import Cache
 
@@ -332,4 +333,5 @@ def check_batch(model: Transformer, ids: Tensor, targets: Tensor) -> None:
 def _is_plain(head: nn.Module) -> bool:
     "Whether the head is a product with its weight, and nothing else."
     hooked = head._forward_hooks or head._forward_pre_hooks
-    return type(head) is nn.Linear and head.bias is None and not hooked
+    known = type(head) in (nn.Linear, SkinnyLinear)  # one of a kind may do something else, too
+    return known and head.bias is None and not hooked

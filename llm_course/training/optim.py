@@ -67,6 +67,8 @@ def make_adamw(
     Raises `ValueError` for a rate that isn't above 0, and for betas outside of 0 to 1.
     """
     check_number("lr", lr)
+    if not isinstance(groups, list) or not groups or not isinstance(groups[0], dict):
+        raise TypeError("groups are a list of dicts, as parameter_groups(model) returns")
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
         raise ValueError(f"betas are two numbers, as (0.9, 0.95); got {betas!r}")
     for beta in betas:

@@ -39,8 +39,9 @@ def policy_loss(
     by a fixed number, answers × `max_tokens` (Liu et al. 2025). Raises `ValueError` for shapes
     that don't fit, numbers that make no sense, and a mask in which nothing counts.
     """
-    weights = _per_token(advantages, logprobs)
     check_same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
+    check_same_shape(advantages=advantages)
+    weights = _per_token(advantages, logprobs)
     check_counts(mask)
     counted = mask.bool()
     ratio = torch.where(counted, logprobs - old_logprobs, 0.0).exp()  # junk outside of the mask
@@ -105,7 +106,8 @@ def group_advantages(
     A group whose rewards are all equal has advantages of exactly 0. Raises `ValueError` for groups
     of one, and for rewards that aren't finite.
     """
-    if rewards.ndim != 2 or rewards.shape[1] < 2 or not len(rewards):
+    check_same_shape(rewards=rewards)
+    if rewards.ndim != 2 or rewards.shape[1] < 2:
         raise ValueError(
             "rewards have the shape (prompts, answers to each), with two answers or more; "
             f"got {tuple(rewards.shape)}"

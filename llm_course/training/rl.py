@@ -30,8 +30,9 @@ def gae(
     """
     _check_share("gamma", gamma)
     _check_share("lam", lam)
+    check_same_shape(rewards=rewards, values=values)
     counted = torch.ones_like(rewards) if mask is None else mask.to(rewards.dtype)
-    check_same_shape(rewards=rewards, values=values, mask=counted)
+    check_same_shape(rewards=rewards, mask=counted)
     rewards, values = rewards * counted, values * counted
     advantages = torch.zeros_like(rewards)
     later = torch.zeros_like(rewards[:, 0])
@@ -53,7 +54,14 @@ def _check_share(name: str, value: object) -> None:
 
 
 def check_same_shape(**tensors: Tensor) -> None:
-    "Raises `ValueError` for tensors of different shapes, or with nothing in them."
+    """Raises `ValueError` for tensors of different shapes, or with nothing in them.
+
+    `TypeError` for what isn't a tensor of floating point; a mask may hold anything.
+    """
+    for name, tensor in tensors.items():
+        given = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+        if not isinstance(tensor, Tensor) or name != "mask" and not tensor.is_floating_point():
+            raise TypeError(f"{name}: a tensor of floating point was expected, got {given}")
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"these must have the same shape, got {shapes}")

@@ -184,6 +184,8 @@ def shard(model: Transformer) -> None:
 
 def whole_model(model: Transformer) -> Transformer:
     "The model itself; of a sharded one a copy with all weights, in every process."
+    if not isinstance(model, Transformer):
+        raise TypeError(f"a Transformer is needed, got {type(model).__name__}; give lm.model")
     if not isinstance(model, FSDPModule):
         return model
     weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))
