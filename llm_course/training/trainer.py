@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -525,7 +526,7 @@ def checkpoints(folder: Path | str) -> list[Path]:
 def load_checkpoint(trainer: Trainer, path: Path) -> None:
     "Puts a trainer where the checkpoint was. Raises `ValueError` for one that doesn't fit."
     meta = json.loads((path / _META).read_text(encoding="utf-8"))
-    _check_same(path, "model", meta["model"], _as_json(trainer.model.config))
+    _check_same(path, "model", meta["model"], _identity(trainer.model))
     _check_same(path, "configuration", meta["config"], asdict(trainer.config))
     trainer.loader.load_state_dict(meta["loader"])
     tensors = _tensors(trainer)
@@ -536,6 +537,7 @@ def load_checkpoint(trainer: Trainer, path: Path) -> None:
             list(trainer.optimizer.parts.values()),
             model_state_dict=tensors["model"],
             optim_state_dict=tensors["optimizer"],
+            options=StateDictOptions(strict=False),
         )
     torch.set_rng_state(tensors["random"])
     trainer.step = meta["step"]
@@ -545,10 +547,26 @@ def load_checkpoint(trainer: Trainer, path: Path) -> None:
 
 
 def _tensors(trainer: Trainer) -> dict[str, Any]:
-    "Weights, the optimizer's state, and the random numbers' state."
+    "The weights that are trained, the optimizer's state, and the random numbers' state."
     parts = list(trainer.optimizer.parts.values())
     model, optimizer = get_state_dict(trainer.model, parts)
+    for name, p in trainer.model.named_parameters(remove_duplicate=False):
+        if not p.requires_grad:
+            model.pop(name, None)
     return {"model": model, "optimizer": optimizer, "random": torch.get_rng_state()}
+
+
+def _identity(model: Transformer) -> dict[str, Any]:
+    "What a run's model must agree in: its sizes, and the weights that no checkpoint holds."
+    frozen = [p for p in model.parameters() if not p.requires_grad]
+    if not frozen:
+        return _as_json(model.config)
+    checksum = 0
+    for p in frozen:
+        whole = p.full_tensor() if isinstance(p, DTensor) else p  # if it is shared out
+        checksum = zlib.crc32(whole.detach().cpu().contiguous().view(torch.uint8).numpy(), checksum)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return _as_json(model.config) | {"numbers trained": trained, "frozen weights": checksum}
 
 
 def _as_json(config: Any) -> dict[str, Any]:
@@ -556,9 +574,10 @@ def _as_json(config: Any) -> dict[str, Any]:
 
 
 def _check_same(path: Path, what: str, saved: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    differ = [name for name in here if saved.get(name) != here[name]]
+    names = dict.fromkeys((*here, *saved))
+    differ = [name for name in names if saved.get(name) != here.get(name)]
     if differ:
-        shown = ", ".join(f"{n}: {saved.get(n)!r}, here {here[n]!r}" for n in differ)
+        shown = ", ".join(f"{n}: {saved.get(n)!r}, here {here.get(n)!r}" for n in differ)
         raise ValueError(
             f"{path} is of a run with another {what} ({shown}): go on with the same one, or take "
             "another folder"
@@ -606,7 +625,7 @@ def save_checkpoint(trainer: Trainer) -> Path:
         "step": trainer.step,
         "loader": trainer.loader.state_dict(),
         "config": asdict(trainer.config),
-        "model": _as_json(trainer.model.config),
+        "model": _identity(trainer.model),
         "precision": trainer.precision,
     }
     world = trainer.world
