@@ -1,7 +1,7 @@
 """What a type checker tells a user of the library, who works outside of its repository."""
 
 import json
-import shutil
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "tests/system/user_script.py"
+SCRIPTS = [ROOT / f"tests/system/{name}.py" for name in ("user_script", "user_training")]
 HEAD = """
 import torch
 from llm_course import load
@@ -58,8 +58,9 @@ def errors_in(source: str, folder: Path) -> list[str]:
     ]
 
 
-def test_a_users_script_is_accepted(tmp_path):
-    assert errors_in(SCRIPT.read_text(encoding="utf-8"), tmp_path) == []
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_users_script_is_accepted(tmp_path, script):
+    assert errors_in(script.read_text(encoding="utf-8"), tmp_path) == []
 
 
 def unnoticed(mistakes: list[str], folder: Path) -> list[str]:
@@ -76,12 +77,14 @@ def test_mistakes_are_noticed(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_users_script_runs(tmp_path):
-    shutil.copy(SCRIPT, tmp_path)
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import user_script as u; "
-    code += "u.main(u.Path('.'))"
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_users_script_runs(tmp_path, script):
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "copy/model.safetensors").is_file()
+    assert list(tmp_path.rglob("model.safetensors"))
