@@ -694,10 +694,13 @@ def _about(trainer: GRPOTrainer) -> dict[str, Any]:
             raw = p.detach().cpu().contiguous().view(torch.uint8).numpy()
             checksum = zlib.crc32(raw, checksum)
     task = trainer.task
+    reward = getattr(task.reward, "__qualname__", type(task.reward).__name__)
     sizes = {name: list(p.shape) for name, p in _trained(trainer).items()}
     return {
         "config": asdict(trainer.config),
-        "task": zlib.crc32(json.dumps([task.prompts, task.system, task.cut_fails]).encode()),
+        "task": zlib.crc32(
+            json.dumps([task.prompts, task.system, task.cut_fails, reward]).encode()
+        ),
         "shape of what is trained": zlib.crc32(json.dumps(sizes).encode()),
         "frozen model": checksum,
     }
