@@ -295,7 +295,7 @@ def test_preflight_refuses_what_cannot_teach():
     assert preflight(tiny, hopeless, plan, anyway=True).alive == 0
 
 
-# nbs/02_training/18_grpo.ipynb #7e820b7b
+# nbs/02_training/18_grpo.ipynb #62a9f483
 def test_what_makes_no_sense_is_refused():
     from fastcore.test import expect_fail
 
@@ -332,6 +332,8 @@ def test_what_makes_no_sense_is_refused():
         odd = Task(["a b"], lambda prompt, answer, wrong=wrong: wrong, cut_fails=False)
         with expect_fail(kind, words):
             GRPOTrainer(tiny_lm(), odd, plan).fit()
+    with expect_fail(TypeError, "write [prompt]"):
+        sample_groups(tiny, good_task, "a b")
     with expect_fail(ValueError, "no group"):
         group_batch([])
     with tempfile.TemporaryDirectory() as folder:
