@@ -195,9 +195,9 @@ def test_the_reference_is_the_model_below():
         tiny = tiny_lm()
         below = tiny.model(prompt_ids)
         add_lora(tiny.model, 4, generator=torch.Generator().manual_seed(0))
-        plan = GRPOConfig(25, prompts=1, answers=32, max_new_tokens=3, lr=0.03, beta=beta)
+        plan = GRPOConfig(10, prompts=1, answers=16, max_new_tokens=3, lr=0.1, beta=beta)
         history = GRPOTrainer(tiny, Task(["a b"], has_a, cut_fails=False), plan).fit()
-        ends[beta] = sum(record.get("kl", 0.0) for record in history[-10:])
+        ends[beta] = sum(record.get("kl", 0.0) for record in history[-5:])
         with torch.no_grad():
             above = tiny.model(prompt_ids)
             with without_lora(tiny.model):
@@ -210,7 +210,7 @@ def test_the_reference_is_the_model_below():
 def test_a_tiny_model_learns_and_not_without_advantages():
     """A model learns from a check alone; with coin flips for rewards it doesn't."""
     task = Task(["a b", "b c d", "d", "c c"], has_a)
-    plan = GRPOConfig(40, prompts=4, answers=8, max_new_tokens=5, lr=3e-3)
+    plan = GRPOConfig(24, prompts=2, answers=12, max_new_tokens=4, lr=0.01)
     learned = GRPOTrainer(tiny_lm(), task, plan).fit()
     first = sum(record["reward"] for record in learned[:5]) / 5
     last = sum(record["reward"] for record in learned[-5:]) / 5
@@ -225,7 +225,7 @@ def test_a_tiny_model_learns_and_not_without_advantages():
     control = GRPOTrainer(tiny_lm(), replace(task, reward=flips, cut_fails=False), plan)
     control.fit()
     gen = torch.Generator().manual_seed(5)
-    drawn = sample_groups(control.lm, task, n=16, max_new_tokens=5, generator=gen)
+    drawn = sample_groups(control.lm, task, n=16, max_new_tokens=4, generator=gen)
     assert rewards_of(task, drawn).mean() < 0.4
 
 
@@ -240,7 +240,7 @@ def test_a_run_goes_on_bit_for_bit():
                 if lora:
                     add_lora(tiny.model, 4, generator=torch.Generator().manual_seed(0))
                 task = Task(["a b", "b c d", "d"], has_a)
-                plan = GRPOConfig(6, prompts=2, max_new_tokens=5, passes=2, save_every=2)
+                plan = GRPOConfig(4, prompts=2, max_new_tokens=4, passes=2, save_every=2)
                 trainer = GRPOTrainer(tiny, task, plan, folder=folder)
                 trainer.fit(until=stop)
                 if stop:  # step 3 is lost: the checkpoint is of step 2
@@ -254,7 +254,7 @@ def test_a_run_goes_on_bit_for_bit():
                 lines = (Path(folder) / "log.jsonl").read_text().splitlines()
                 logs.append([json.loads(line) for line in lines])
                 ends.append([p.detach().clone() for p in trainer.model.parameters()])
-        assert logs[0] == logs[1] and len(logs[0]) == 6
+        assert logs[0] == logs[1] and len(logs[0]) == 4
         assert all(torch.equal(a, b) for a, b in zip(*ends))
 
 
