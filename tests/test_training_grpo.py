@@ -156,12 +156,14 @@ def test_the_first_loss_is_zero_and_its_gradient_is_not():
         for reward, dead in ((has_a, False), (at_most(99), True)):
             tiny = tiny_lm()
             add_lora(tiny.model, 4, generator=torch.Generator().manual_seed(0))
-            task = Task(["a b"], reward, cut_fails=False)
+            tiny_task = Task(["a b"], reward, cut_fails=False)
             plan = GRPOConfig(1, prompts=1, answers=32, max_new_tokens=1, beta=beta)
-            trainer = GRPOTrainer(tiny, task, plan)
-            before = {name: p.clone() for name, p in tiny.model.named_parameters()}
+            trainer = GRPOTrainer(tiny, tiny_task, plan)
+            weights_before = {name: p.clone() for name, p in tiny.model.named_parameters()}
             record = trainer.train_step()
-            moved = [n for n, p in tiny.model.named_parameters() if not torch.equal(p, before[n])]
+            moved = [
+                n for n, p in tiny.model.named_parameters() if not torch.equal(p, weights_before[n])
+            ]
             if dead:
                 assert record["dead"] == 1 and not moved and "loss" not in record
             else:
@@ -180,9 +182,9 @@ def test_parts_of_a_step_add_up():
     ends = []
     for size in (None, 1, 2):
         tiny = tiny_lm()
-        task = Task(["a b", "b c d a b", "d"], has_a)
+        tiny_task = Task(["a b", "b c d a b", "d"], has_a)
         plan = GRPOConfig(2, prompts=3, max_new_tokens=5, micro_batch=size, passes=2)
-        GRPOTrainer(tiny, task, plan).fit()
+        GRPOTrainer(tiny, tiny_task, plan).fit()
         ends.append(torch.cat([p.detach().flatten() for p in tiny.model.parameters()]))
     assert torch.allclose(ends[0], ends[1], atol=1e-4) and torch.allclose(ends[0], ends[2], atol=1e-4)
 
@@ -209,24 +211,24 @@ def test_the_reference_is_the_model_below():
 # nbs/02_training/18_grpo.ipynb #1634a64f
 def test_a_tiny_model_learns_and_not_without_advantages():
     """A model learns from a check alone; with coin flips for rewards it doesn't."""
-    task = Task(["a b", "b c d", "d", "c c"], has_a)
+    tiny_task = Task(["a b", "b c d", "d", "c c"], has_a)
     plan = GRPOConfig(24, prompts=2, answers=12, max_new_tokens=4, lr=0.01)
-    learned = GRPOTrainer(tiny_lm(), task, plan).fit()
+    learned = GRPOTrainer(tiny_lm(), tiny_task, plan).fit()
     first = sum(record["reward"] for record in learned[:5]) / 5
     last = sum(record["reward"] for record in learned[-5:]) / 5
     assert first < 0.3 and last > 0.6, (first, last)
-    coin = torch.Generator().manual_seed(0)
+    coin_generator = torch.Generator().manual_seed(0)
 
 
     def flips(prompt, answer):
-        return float(torch.rand(1, generator=coin) < 0.5)
+        return float(torch.rand(1, generator=coin_generator) < 0.5)
 
 
-    control = GRPOTrainer(tiny_lm(), replace(task, reward=flips, cut_fails=False), plan)
+    control = GRPOTrainer(tiny_lm(), replace(tiny_task, reward=flips, cut_fails=False), plan)
     control.fit()
     gen = torch.Generator().manual_seed(5)
-    drawn = sample_groups(control.lm, task, n=16, max_new_tokens=4, generator=gen)
-    assert rewards_of(task, drawn).mean() < 0.4
+    drawn = sample_groups(control.lm, tiny_task, n=16, max_new_tokens=4, generator=gen)
+    assert rewards_of(tiny_task, drawn).mean() < 0.4
 
 
 # nbs/02_training/18_grpo.ipynb #de21f7a9
@@ -239,15 +241,15 @@ def test_a_run_goes_on_bit_for_bit():
                 tiny = tiny_lm()
                 if lora:
                     add_lora(tiny.model, 4, generator=torch.Generator().manual_seed(0))
-                task = Task(["a b", "b c d", "d"], has_a)
+                tiny_task = Task(["a b", "b c d", "d"], has_a)
                 plan = GRPOConfig(4, prompts=2, max_new_tokens=4, passes=2, save_every=2)
-                trainer = GRPOTrainer(tiny, task, plan, folder=folder)
+                trainer = GRPOTrainer(tiny, tiny_task, plan, folder=folder)
                 trainer.fit(until=stop)
                 if stop:  # step 3 is lost: the checkpoint is of step 2
                     fresh = tiny_lm()
                     if lora:
                         add_lora(fresh.model, 4, generator=torch.Generator().manual_seed(0))
-                    trainer = GRPOTrainer(fresh, task, plan, folder=folder)
+                    trainer = GRPOTrainer(fresh, tiny_task, plan, folder=folder)
                     assert trainer.step == 2
                     trainer.fit()
                 assert len(grpo_checkpoints(folder)) == 2
