@@ -11,6 +11,7 @@ from llm_course.training.dpo import DPOTrainer, PairRows, answer_logprobs, dpo_l
 import torch
 
 from llm_course import load
+from llm_course.training.batches import IGNORE
 from llm_course.training.feedback import Pair, Preference
 from llm_course.training.trainer import TrainConfig
 from llm_course.transformers.generation import LanguageModel
@@ -62,12 +63,10 @@ def last_gap(p: float, beta: float) -> float:
     return (2 * p - 1) / (2 * beta)
 
 
-# nbs/02_training/17_dpo.ipynb #037f3111
-def pull(chosen, rejected, ref_chosen, ref_rejected, beta: float) -> Tensor:
-    margin = implicit_reward(chosen, ref_chosen, beta) - implicit_reward(
-        rejected, ref_rejected, beta
-    )
-    return beta * (-margin).sigmoid()
+# nbs/02_training/17_dpo.ipynb #f24a9707
+def pull(chosen, rejected, ref_chosen, ref_rejected, beta: float, p: float) -> Tensor:
+    margin = beta * ((chosen - ref_chosen) - (rejected - ref_rejected))
+    return beta * (p - margin.sigmoid())
 
 
 # nbs/02_training/17_dpo.ipynb #f4933cd9
@@ -183,29 +182,31 @@ def test_a_prompt_falls_out_of_sums_but_not_out_of_means():
     """Counting the prompt's tokens, too, doesn't change DPO's gradient; with means it does."""
     model = tiny_model()
     rows = chat_batch(PairRows(some_preferences[:1], tokenizer).chats)
-    real = rows.documents >= 0
-    following = torch.where(real, rows.ids.roll(-1, 1), -100)
-    with_prompt = torch.where(rows.targets == -100, following, rows.targets)
-    ends = real.sum(1) - 1
-    with_prompt[torch.arange(2), ends] = rows.targets[torch.arange(2), ends]
+    is_text = rows.documents >= 0
+    ends = is_text.sum(1) - 1  # the last place of each row
+    following = rows.ids.roll(-1, 1)
+    following[torch.arange(2), ends] = rows.targets[torch.arange(2), ends]
+    with_prompt = torch.where(is_text, following, IGNORE)
+    assert ((with_prompt == rows.targets) | (rows.targets == IGNORE)).all()
+    assert (with_prompt != IGNORE).sum() > (rows.targets != IGNORE).sum()
 
 
-    def slope(targets, mean):
+    def gradient(targets, mean):
         logs = answer_logprobs(model, rows._replace(targets=targets))
         if mean:
-            logs = logs / (targets != -100).sum(1)
+            logs = logs / (targets != IGNORE).sum(1)
         zero = torch.zeros(1)
         loss = dpo_loss(logs[:1], logs[1:], zero, zero, 0.01)
         return torch.autograd.grad(loss.sum(), model.layers[0].attn.o_proj.weight)[0]
 
 
-    def difference_of(mean):
-        "How far the direction of the gradient changes, as a part of it."
-        alone, both = slope(rows.targets, mean), slope(with_prompt, mean)
-        return ((both / both.norm()) - (alone / alone.norm())).norm()
-
-
-    assert difference_of(mean=False) < 1e-3 and difference_of(mean=True) > 0.1
+    alone = gradient(rows.targets, mean=False)
+    both = gradient(with_prompt, mean=False)
+    assert (both - alone).norm() < 1e-3 * alone.norm()
+    alone = gradient(rows.targets, mean=True)
+    both = gradient(with_prompt, mean=True)
+    turned_by = both / both.norm() - alone / alone.norm()
+    assert turned_by.norm() > 0.1, "not only shorter: it points elsewhere"
 
 
 # nbs/02_training/17_dpo.ipynb #d3f5e3a8
@@ -365,14 +366,15 @@ def test_solution_last_gap():
             assert slope.abs() < 1e-4, f"p = {p}, β = {beta}: the loss still falls at {yours:.2f}"
 
 
-# nbs/02_training/17_dpo.ipynb #7addd54f
+# nbs/02_training/17_dpo.ipynb #ea0b251c
 def test_solution_pull():
     for beta in (0.1, 1.0):
-        logs = [tensor.clone().requires_grad_() for tensor in made_up()]
-        (slope,) = torch.autograd.grad(dpo_loss(*logs, beta).sum(), logs[0])
-        yours = pull(*made_up(), beta)
-        assert yours is not None, "a tensor is wanted"
-        assert torch.allclose(yours, -slope, atol=1e-5), f"{-slope} is wanted, yours is {yours}"
+        for p in (1.0, 0.9, 0.5):
+            logs = [tensor.clone().requires_grad_() for tensor in made_up()]
+            (slope,) = torch.autograd.grad(dpo_loss(*logs, beta, p=p).sum(), logs[0])
+            yours = pull(*made_up(), beta, p)
+            assert yours is not None, "a tensor is wanted"
+            assert torch.allclose(yours, -slope, atol=1e-5), f"{-slope} is wanted, yours is {yours}"
 
 
 # nbs/02_training/17_dpo.ipynb #c14a86ee

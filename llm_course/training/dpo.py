@@ -123,8 +123,7 @@ class PairRows(Rows):
         super().__init__(documents, max(map(len, documents)) - 1, learned=learned)
         self.p = torch.tensor([max(said.p_a, 1 - said.p_a) for said in self.preferences])
         self.reference: Float[Tensor, "n 2"] | None = None  # None: the trainer computes it
-        chances = (1e6 * self.p.double()).round().long().numpy()
-        self.fingerprint = fingerprint([*self.documents, chances], self.learned)
+        self.fingerprint = _fingerprint_with_chances(self)
 
     def __len__(self) -> int:
         return len(self.preferences)
@@ -164,6 +163,11 @@ def _as_chat(prompt: str, answer: str, tokenizer: Tokenizer) -> Chat:
     return encode_chat(messages, tokenizer)
 
 
+def _fingerprint_with_chances(pairs: Any) -> str:
+    chances = (1e6 * pairs.p.double()).round().long().numpy()
+    return fingerprint([*pairs.documents, chances], pairs.learned)
+
+
 def _check_differ(chats: Sequence[Chat]) -> None:
     for i in range(0, len(chats), 2):
         if np.array_equal(chats[i].ids, chats[i + 1].ids):
@@ -199,6 +203,15 @@ def pair_logprobs(
         found.append(answer_logprobs(model, rows.to(model.device), precision).view(-1, 2))
     model.train(was_training)
     return torch.cat(found).cpu()
+
+# %% ../../nbs/02_training/17_dpo.ipynb #7addd54f
+def _learn(trainer: "DPOTrainer", part: Batch) -> tuple[float, Float[Tensor, "b 2"]]:
+    "Adds the gradient of some pairs; their loss, and the log-ratios of their answers."
+    numbers = part.documents[::2, 0]  # which pairs they are
+    logps = answer_logprobs(trainer.model, part, trainer.precision).view(-1, 2)
+    loss = trainer.losses(logps, numbers).sum() / trainer.config.batch_size
+    loss.backward()
+    return loss.item(), logps.detach() - trainer.reference[numbers]
 
 # %% ../../nbs/02_training/17_dpo.ipynb #9337bf28
 class DPOTrainer(Trainer):
@@ -247,18 +260,15 @@ class DPOTrainer(Trainer):
         begin = time.perf_counter()
         self.model.eval()  # no dropout, as in the reference
         batch = self.loader.next_batch().to(self.model.device)
-        n_pairs = self.config.batch_size
-        size = 2 * (self.config.micro_batch or n_pairs)  # rows at a time
+        n_rows = 2 * self.config.batch_size
+        size = 2 * self.config.micro_batch if self.config.micro_batch else n_rows  # at a time
         total = 0.0
         ratios = []
-        for start in range(0, 2 * n_pairs, size):
+        for start in range(0, n_rows, size):
             part = Batch(*(tensor[start : start + size] for tensor in batch))
-            numbers = part.documents[::2, 0]
-            logps = answer_logprobs(self.model, part, self.precision).view(-1, 2)
-            loss = self.losses(logps, numbers).sum() / n_pairs
-            loss.backward()
-            total += loss.item()
-            ratios.append(logps.detach() - self.reference[numbers])
+            loss, log_ratios = _learn(self, part)
+            total += loss
+            ratios.append(log_ratios)
         norm = clip_gradients(self.model.parameters(), self.config.clip).item()
         _check_finite(self, total, norm)
         factor = self.config.rate(self.step)
