@@ -312,7 +312,7 @@ def rewards_of(
         rows.append(marks)
     return torch.tensor(rows)
 
-# %% ../../nbs/02_training/18_grpo.ipynb #7b1bc47b
+# %% ../../nbs/02_training/18_grpo.ipynb #695daf26
 class Branches:
     """Attention for rows in which branches follow a common stem: a model's `cache`, for one pass.
 
@@ -340,7 +340,7 @@ class Branches:
     def advance(self, t: int) -> None:
         "Nothing is kept, so there is nothing to count."
 
-# %% ../../nbs/02_training/18_grpo.ipynb #695daf26
+
 class GroupBatch(NamedTuple):
     "Groups as rows: the prompt once, then its answers, each with the prompt's last token before."
 
