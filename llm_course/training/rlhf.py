@@ -215,9 +215,7 @@ def by_answer(
     return pad_sequence(list(values.split(lengths)), batch_first=True)
 
 
-def whitened(
-    advantages: Float[Tensor, "b t"], mask: Float[Tensor, "b t"]
-) -> Float[Tensor, "b t"]:
+def whitened(advantages: Float[Tensor, "b t"], mask: Float[Tensor, "b t"]) -> Float[Tensor, "b t"]:
     "With a mean of 0 and a deviation of 1 over the tokens that count; 0 where all are equal."
     count = mask.sum()
     centred = (advantages - (advantages * mask).sum() / count) * mask
@@ -310,6 +308,7 @@ def _learn(trainer: PPOTrainer, batch: GroupBatch, scores: Float[Tensor, "b"]) -
     returns = advantages + values
     weights = whitened(advantages, mask) if config.whiten else advantages
     record: dict[str, Any] = {}
+    now = old
     for number in range(config.passes):
         now, _ = _read(trainer, batch)
         loss = policy_loss(now, old, weights, mask, config.clip)
