@@ -393,6 +393,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'llm_course/training/grpo.py'),
                                           'llm_course.training.grpo._draw_from': ( '02_training/grpo.html#_draw_from',
                                                                                    'llm_course/training/grpo.py'),
+                                          'llm_course.training.grpo._keep': ('02_training/grpo.html#_keep', 'llm_course/training/grpo.py'),
                                           'llm_course.training.grpo._learn': ( '02_training/grpo.html#_learn',
                                                                                'llm_course/training/grpo.py'),
                                           'llm_course.training.grpo._numbers': ( '02_training/grpo.html#_numbers',

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from ..core import atomic_write, check_switches, whole_number
 from .batches import IGNORE
@@ -257,10 +258,15 @@ def sample_groups(
     generator: torch.Generator | None = None,
     precision: Precision = "float32",  # of the products
 ) -> list[Group]:  # one for each prompt
-    "Answers drawn from the model, all in one batch. Raises `ValueError` for numbers out of range."
+    """Answers drawn from the model, all in one batch.
+
+    Raises `ValueError` for numbers out of range, `TypeError` for prompts that are no list.
+    """
     n = whole_number("n", n, at_least=1)
     new = whole_number("max_new_tokens", max_new_tokens, at_least=1)
     check_number("temperature", temperature)
+    if isinstance(prompts, str):
+        raise TypeError("prompts are a list of texts, got one text: write [prompt]")
     asked = list(task.prompts if prompts is None else prompts)
     chats = [lm.encode(task.messages(prompt)) for prompt in asked]
     rows = [chat for chat in chats for _ in range(n)]
@@ -431,14 +437,12 @@ class GRPOTrainer:
             end = min(end, whole_number("until", until, at_least=0))
         if self.folder is not None:
             _write_log(self.folder, self.history)
-        while self.step < end:
-            record = self.train_step()
-            self.history.append(record)
-            if self.folder is not None:
-                with open(self.folder / LOG, "a", encoding="utf-8") as log:
-                    log.write(json.dumps(record) + "\n")
-                if self.step % self.config.save_every == 0 or self.step == self.config.steps:
-                    save_grpo_checkpoint(self)
+        with tqdm(total=end, initial=self.step, unit="step", leave=False) as bar:
+            while self.step < end:
+                record = self.train_step()
+                _keep(self, record)
+                bar.set_postfix(reward=f"{record['reward']:.2f}", refresh=False)
+                bar.update()
         return self.history
 
     def train_step(self) -> dict[str, Any]:
@@ -588,6 +592,17 @@ def _of_first_pass(
     if look:
         found["kl"] = sums["kl"] / count  # nats a token, k3, from the frozen model
     return found
+
+
+def _keep(trainer: GRPOTrainer, record: dict[str, Any]) -> None:
+    "A line in the log, and a checkpoint where one is due."
+    trainer.history.append(record)
+    if trainer.folder is None:
+        return
+    with open(trainer.folder / LOG, "a", encoding="utf-8") as log:
+        log.write(json.dumps(record) + "\n")
+    if trainer.step % trainer.config.save_every == 0 or trainer.step == trainer.config.steps:
+        save_grpo_checkpoint(trainer)
 
 
 def _prompts_of(trainer: GRPOTrainer) -> list[str]:

@@ -74,7 +74,7 @@ class RewardModel(nn.Module):
     def __init__(
         self,
         lm: LanguageModel,
-        top: int = 4,  # how many of the upper blocks learn, and the last norm; 0: the head alone
+        top: int = 2,  # how many of the upper blocks learn, and the last norm; 0: the head alone
     ):
         top = _check_parts(lm, top)
         super().__init__()
