@@ -104,7 +104,6 @@ def test_the_judge_pays_the_last_token_and_the_leash_charges_all():
 
 # nbs/02_training/19_rlhf.ipynb #e076ecf4
 def test_a_token_pays_for_what_follows_it():
-    """With the leash in the rewards a token's advantage holds the divergence of all later ones."""
     gen = torch.Generator().manual_seed(0)
     logp, reference = torch.randn(2, 3, 5, generator=gen)
     mask = torch.ones(3, 5)
