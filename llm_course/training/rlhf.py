@@ -203,7 +203,7 @@ class ActorCritic(nn.Module):
         found = logits.gather(1, drawn[:, None])[:, 0] - logits.logsumexp(1)  # n
         return by_answer(batch, found), by_answer(batch, states.detach().float())
 
-
+# %% ../../nbs/02_training/19_rlhf.ipynb #e8e6121e
 def by_answer(
     batch: GroupBatch,
     values: Float[Tensor, "n *c"],  # of all tokens that count, in the batch's order
