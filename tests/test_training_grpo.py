@@ -84,6 +84,18 @@ def test_checks_say_what_they_say():
     assert includes("cat")("", "A Cat.") == 1.0 and includes("cat")("", "concatenate") == 0.0
 
 
+# nbs/02_training/18_grpo.ipynb #147698a0
+def test_an_answer_that_was_cut_fails():
+    tiny = tiny_lm()
+    always = Task(["a b"], at_most(99))
+    gen = torch.Generator().manual_seed(0)
+    drawn = sample_groups(tiny, always, n=32, max_new_tokens=2, generator=gen)
+    flags = torch.tensor([drawn[0].ended]).float()
+    assert 0 < flags.mean() < 1
+    assert torch.equal(rewards_of(always, drawn), flags)
+    assert (rewards_of(replace(always, cut_fails=False), drawn) == 1).all()
+
+
 # nbs/02_training/18_grpo.ipynb #50246432
 def test_log_probabilities_are_those_of_sampling():
     """Log-probabilities computed in training are those at sampling, at each temperature."""
@@ -137,18 +149,6 @@ def test_nothing_after_the_end_counts():
         assert spread[i][batch.mask[i] == 1].tolist() == values
 
 
-# nbs/02_training/18_grpo.ipynb #147698a0
-def test_an_answer_that_was_cut_fails():
-    tiny = tiny_lm()
-    always = Task(["a b"], at_most(99))
-    gen = torch.Generator().manual_seed(0)
-    drawn = sample_groups(tiny, always, n=32, max_new_tokens=2, generator=gen)
-    flags = torch.tensor([drawn[0].ended]).float()
-    assert 0 < flags.mean() < 1
-    assert torch.equal(rewards_of(always, drawn), flags)
-    assert (rewards_of(replace(always, cut_fails=False), drawn) == 1).all()
-
-
 # nbs/02_training/18_grpo.ipynb #1e84e595
 def test_the_first_loss_is_zero_and_its_gradient_is_not():
     """GRPO's first loss is 0, with a gradient that isn't; a group of equal rewards has none."""
@@ -177,7 +177,7 @@ def test_the_first_loss_is_zero_and_its_gradient_is_not():
     assert abs(record["loss"] - expected) < 1e-6 and abs(expected) > 1e-3
 
 
-# nbs/02_training/18_grpo.ipynb #0d9ee721
+# nbs/02_training/18_grpo.ipynb #929aa8c3
 def test_parts_of_a_step_add_up():
     ends = []
     for size in (None, 1, 2):
@@ -189,28 +189,25 @@ def test_parts_of_a_step_add_up():
     assert torch.allclose(ends[0], ends[1], atol=1e-4) and torch.allclose(ends[0], ends[2], atol=1e-4)
 
 
-# nbs/02_training/18_grpo.ipynb #49fad309
-def test_the_reference_is_the_model_below():
-    prompt_ids = torch.tensor([[1, 3, 6, 7, 2, 1, 4]])
-    ends = {}
-    for beta in (0.0, 50.0):
-        tiny = tiny_lm()
-        below = tiny.model(prompt_ids)
-        add_lora(tiny.model, 4, generator=torch.Generator().manual_seed(0))
-        plan = GRPOConfig(10, prompts=1, answers=16, max_new_tokens=3, lr=0.1, beta=beta)
-        history = GRPOTrainer(tiny, Task(["a b"], has_a, cut_fails=False), plan).fit()
-        ends[beta] = sum(record.get("kl", 0.0) for record in history[-5:])
-        with torch.no_grad():
-            above = tiny.model(prompt_ids)
-            with without_lora(tiny.model):
-                assert torch.equal(tiny.model(prompt_ids), below)
-            assert torch.equal(tiny.model(prompt_ids), above) and not torch.equal(above, below)
-    assert ends[50.0] < 0.7 * ends[0.0], ends
+# nbs/02_training/18_grpo.ipynb #68925d04
+def test_preflight_refuses_what_cannot_teach():
+    from fastcore.test import expect_fail
+
+    plan = GRPOConfig(1, prompts=1, max_new_tokens=4)
+    tiny = tiny_lm()
+    report = preflight(tiny, Task(["a b", "b c"], has_a), plan)
+    assert report.low < report.passed < report.high and report.answers == 16 and report.alive == 2
+    hopeless = Task(["a b", "b c"], includes("z"))
+    with expect_fail(ValueError, "hopeless for this model: 0.00 is the mean reward of 16"):
+        preflight(tiny, hopeless, plan)
+    with expect_fail(ValueError, "solved already: 1.00"):
+        preflight(tiny, Task(["a b"], at_most(99), cut_fails=False), plan)
+    assert preflight(tiny, hopeless, plan, anyway=True).alive == 0
 
 
 # nbs/02_training/18_grpo.ipynb #1634a64f
 def test_a_tiny_model_learns_and_not_without_advantages():
-    """A model learns from a check alone; with coin flips for rewards it doesn't."""
+    """A tiny model learns from a check alone, and coin flips don't teach it the check."""
     tiny_task = Task(["a b", "b c d", "d", "c c"], has_a)
     plan = GRPOConfig(24, prompts=2, answers=12, max_new_tokens=4, lr=0.01)
     learned = GRPOTrainer(tiny_lm(), tiny_task, plan).fit()
@@ -281,20 +278,23 @@ def test_a_run_stops_where_numbers_fail():
         assert len(trainer.fit()) == 4
 
 
-# nbs/02_training/18_grpo.ipynb #68925d04
-def test_preflight_refuses_what_cannot_teach():
-    from fastcore.test import expect_fail
-
-    plan = GRPOConfig(1, prompts=1, max_new_tokens=4)
-    tiny = tiny_lm()
-    report = preflight(tiny, Task(["a b", "b c"], has_a), plan)
-    assert report.low < report.passed < report.high and report.answers == 16 and report.alive == 2
-    hopeless = Task(["a b", "b c"], includes("z"))
-    with expect_fail(ValueError, "hopeless for this model: 0.00 is the mean reward of 16"):
-        preflight(tiny, hopeless, plan)
-    with expect_fail(ValueError, "solved already: 1.00"):
-        preflight(tiny, Task(["a b"], at_most(99), cut_fails=False), plan)
-    assert preflight(tiny, hopeless, plan, anyway=True).alive == 0
+# nbs/02_training/18_grpo.ipynb #49fad309
+def test_the_reference_is_the_model_below():
+    prompt_ids = torch.tensor([[1, 3, 6, 7, 2, 1, 4]])
+    ends = {}
+    for beta in (0.0, 50.0):
+        tiny = tiny_lm()
+        below = tiny.model(prompt_ids)
+        add_lora(tiny.model, 4, generator=torch.Generator().manual_seed(0))
+        plan = GRPOConfig(10, prompts=1, answers=16, max_new_tokens=3, lr=0.1, beta=beta)
+        history = GRPOTrainer(tiny, Task(["a b"], has_a, cut_fails=False), plan).fit()
+        ends[beta] = sum(record.get("kl", 0.0) for record in history[-5:])
+        with torch.no_grad():
+            above = tiny.model(prompt_ids)
+            with without_lora(tiny.model):
+                assert torch.equal(tiny.model(prompt_ids), below)
+            assert torch.equal(tiny.model(prompt_ids), above) and not torch.equal(above, below)
+    assert ends[50.0] < 0.7 * ends[0.0], ends
 
 
 # nbs/02_training/18_grpo.ipynb #62a9f483

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Reward', 'Task', 'at_most', 'json_with', 'includes', 'GRPOConfig', 'Group', 'sample_groups', 'rewards_of', 'Branches',
-           'GroupBatch', 'group_batch', 'GRPOTrainer', 'batch_logprobs', 'without_lora', 'grpo_checkpoints',
-           'save_grpo_checkpoint', 'load_grpo_checkpoint', 'Preflight', 'preflight']
+           'GroupBatch', 'group_batch', 'GRPOTrainer', 'batch_logprobs', 'without_lora', 'Preflight', 'preflight',
+           'grpo_checkpoints', 'save_grpo_checkpoint', 'load_grpo_checkpoint']
 
 # %% ../../nbs/02_training/18_grpo.ipynb #6e1709cd
 import json
@@ -208,7 +208,7 @@ def _check_fit(lm: LanguageModel, task: Task, config: GRPOConfig) -> None:
                 "load(dtype=torch.float32), or add_lora"
             )
 
-# %% ../../nbs/02_training/18_grpo.ipynb #695daf26
+
 class Group(NamedTuple):
     "Answers to one prompt, and how likely each token was when it was drawn."
 
@@ -312,7 +312,7 @@ def rewards_of(
         rows.append(marks)
     return torch.tensor(rows)
 
-
+# %% ../../nbs/02_training/18_grpo.ipynb #695daf26
 class Branches:
     """Attention for rows in which branches follow a common stem: a model's `cache`, for one pass.
 
@@ -396,7 +396,7 @@ def _row(group: Group) -> tuple[list[int], list[int], list[int], list[int], list
         logprobs += logs
     return ids, targets, branch, positions, logprobs
 
-# %% ../../nbs/02_training/18_grpo.ipynb #630fcdc1
+
 class GRPOTrainer:
     """Trains a model by a check of its answers alone (GRPO: Shao et al. 2024).
 
@@ -544,7 +544,7 @@ def without_lora(model: Transformer) -> Iterator[None]:
             for b, value in zip(places, kept):
                 b.copy_(value)
 
-# %% ../../nbs/02_training/18_grpo.ipynb #72dd9f87
+
 def _numbers(
     groups: Sequence[Group], rewards: Float[Tensor, "g n"], alive: Tensor
 ) -> dict[str, Any]:
@@ -628,6 +628,67 @@ def _check_finite(trainer: GRPOTrainer, number: int, loss: float, norm: float) -
         f"step {trainer.step + 1}, pass {number + 1}: the loss is {loss}, the gradient's norm "
         f"{norm}. This pass changed nothing, and {where}. Begin a run in another folder, with a "
         "smaller lr"
+    )
+
+# %% ../../nbs/02_training/18_grpo.ipynb #6bf6cad1
+class Preflight(NamedTuple):
+    "What a task looks like to a model before training."
+
+    passed: float  # mean reward
+    low: float  # where it probably lies: 95%, as if all answers were independent
+    high: float
+    answers: int  # how many were drawn
+    alive: int  # groups with different rewards
+    groups: int
+    cut: float  # the share of answers that the limit cut
+
+
+def preflight(
+    lm: LanguageModel,
+    task: Task,
+    config: GRPOConfig,  # as for training
+    *,
+    groups: int = 8,  # prompts to try, from the first on
+    least: float = 0.25,  # the share of groups that must be alive
+    anyway: bool = False,  # no refusal
+) -> Preflight:
+    """Looks whether training can begin: how many answers pass, in how many groups they differ.
+
+    Raises `ValueError` for a task with too few groups alive, and says what to do.
+    """
+    _check_parts(lm, task, config)
+    check_switches(anyway=anyway)
+    check_number("least", least, at_least_zero=True)
+    asked = task.prompts[: whole_number("groups", groups, at_least=1)]
+    generator = torch.Generator(lm.model.device).manual_seed(config.seed)
+    found = sample_groups(lm, task, asked, generator=generator, **config.sampling)
+    report = _report(rewards_of(task, found), found)
+    if report.alive >= least * report.groups or anyway:
+        return report
+    raise ValueError(_refusal(report))
+
+
+def _report(rewards: Float[Tensor, "g n"], groups: Sequence[Group]) -> Preflight:
+    total = float(rewards.double().sum())
+    count = rewards.numel()
+    low, high = wilson_interval(total, count)
+    alive = int((rewards.amax(1) != rewards.amin(1)).sum())
+    cut = sum(not ended for group in groups for ended in group.ended)
+    return Preflight(total / count, low, high, count, alive, len(groups), cut / count)
+
+
+def _refusal(report: Preflight) -> str:
+    seen = (
+        f"{report.passed:.2f} is the mean reward of {report.answers} answers (95%: "
+        f"{report.low:.2f} to {report.high:.2f}), {report.cut:.2f} of them were cut, and in "
+        f"{report.alive} of {report.groups} groups do rewards differ. Only those teach anything"
+    )
+    if report.passed > 0.5:
+        return f"this task is solved already: {seen}. Take a harder one, or a stricter check"
+    return (
+        f"this task is hopeless for this model: {seen}. Take an easier one, give marks for a part "
+        "of it, show an example in the prompt, fine-tune on some answers first, or draw more "
+        "answers to each prompt"
     )
 
 # %% ../../nbs/02_training/18_grpo.ipynb #a7e22852
@@ -725,64 +786,3 @@ def _write_log(folder: Path, history: Sequence[dict[str, Any]]) -> None:
     "The log, without what was done after the checkpoint that the run goes on from."
     with atomic_write(folder / LOG) as temp:
         temp.write_text("".join(json.dumps(r) + "\n" for r in history), encoding="utf-8")
-
-# %% ../../nbs/02_training/18_grpo.ipynb #6bf6cad1
-class Preflight(NamedTuple):
-    "What a task looks like to a model before training."
-
-    passed: float  # mean reward
-    low: float  # where it probably lies: 95%, as if all answers were independent
-    high: float
-    answers: int  # how many were drawn
-    alive: int  # groups with different rewards
-    groups: int
-    cut: float  # the share of answers that the limit cut
-
-
-def preflight(
-    lm: LanguageModel,
-    task: Task,
-    config: GRPOConfig,  # as for training
-    *,
-    groups: int = 8,  # prompts to try, from the first on
-    least: float = 0.25,  # the share of groups that must be alive
-    anyway: bool = False,  # no refusal
-) -> Preflight:
-    """Looks whether training can begin: how many answers pass, in how many groups they differ.
-
-    Raises `ValueError` for a task with too few groups alive, and says what to do.
-    """
-    _check_parts(lm, task, config)
-    check_switches(anyway=anyway)
-    check_number("least", least, at_least_zero=True)
-    asked = task.prompts[: whole_number("groups", groups, at_least=1)]
-    generator = torch.Generator(lm.model.device).manual_seed(config.seed)
-    found = sample_groups(lm, task, asked, generator=generator, **config.sampling)
-    report = _report(rewards_of(task, found), found)
-    if report.alive >= least * report.groups or anyway:
-        return report
-    raise ValueError(_refusal(report))
-
-
-def _report(rewards: Float[Tensor, "g n"], groups: Sequence[Group]) -> Preflight:
-    total = float(rewards.double().sum())
-    count = rewards.numel()
-    low, high = wilson_interval(total, count)
-    alive = int((rewards.amax(1) != rewards.amin(1)).sum())
-    cut = sum(not ended for group in groups for ended in group.ended)
-    return Preflight(total / count, low, high, count, alive, len(groups), cut / count)
-
-
-def _refusal(report: Preflight) -> str:
-    seen = (
-        f"{report.passed:.2f} is the mean reward of {report.answers} answers (95%: "
-        f"{report.low:.2f} to {report.high:.2f}), {report.cut:.2f} of them were cut, and in "
-        f"{report.alive} of {report.groups} groups do rewards differ. Only those teach anything"
-    )
-    if report.passed > 0.5:
-        return f"this task is solved already: {seen}. Take a harder one, or a stricter check"
-    return (
-        f"this task is hopeless for this model: {seen}. Take an easier one, give marks for a part "
-        "of it, show an example in the prompt, fine-tune on some answers first, or draw more "
-        "answers to each prompt"
-    )
