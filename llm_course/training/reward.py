@@ -20,13 +20,12 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
 from ..core import atomic_write, whole_number
 from .chats import Chat, encode_chat
 from .feedback import Preference
-from .muon import make_optimizer
+from .muon import Optimizers, make_optimizer
 from .schedule import clip_gradients, scale_rate
 from .trainer import Precision, TrainConfig, TrainingStopped, autocast
 from ..transformers.checkpoints import load
@@ -342,7 +341,7 @@ def _by_prompt(
     return list(groups.values())
 
 
-def _check_finite(step: int, loss: float, norm: float, optimizer: Optimizer) -> None:
+def _check_finite(step: int, loss: float, norm: float, optimizer: Optimizers) -> None:
     if not math.isfinite(loss + norm):
         optimizer.zero_grad()
         raise TrainingStopped(
