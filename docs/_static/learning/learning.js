@@ -3,7 +3,7 @@ const root = document.getElementById("learning");
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 720;
 const HEIGHT = 300;
-const EDGE = { left: 44, right: 12, top: 10, bottom: 36 };
+const EDGE = { left: 44, right: 24, top: 10, bottom: 36 };
 
 const make = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
@@ -44,7 +44,7 @@ function plot(run) {
   }
   picture.append(
     draw("text", { x: WIDTH - EDGE.right, y: HEIGHT - 2, "text-anchor": "end" }, "step"),
-    draw("text", { x: EDGE.left + 6, y: EDGE.top + 12 }, "loss, nats a token"),
+    draw("text", { x: WIDTH - EDGE.right, y: EDGE.top + 18, "text-anchor": "end" }, "loss, nats a token"),
   );
   for (const { name, loss } of run.counting) {
     picture.append(
