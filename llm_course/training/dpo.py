@@ -46,6 +46,9 @@ def implicit_reward(
 ) -> Float[Tensor, "*b"]:
     "The reward for which this policy is the best, up to a constant for each prompt."
     check_number("beta", beta)
+    for name, tensor in {"logp": logp, "reference": reference}.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} is a tensor of log-probabilities, got {type(tensor).__name__}")
     return beta * (logp - reference)
 
 # %% ../../nbs/02_training/18_dpo.ipynb #62781200

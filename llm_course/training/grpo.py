@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..core import atomic_write, check_switches, whole_number
-from .batches import IGNORE
+from .batches import IGNORE, Apart
 from .chats import logprobs
 from .finetune import lora_layers
 from .judges import wilson_interval
@@ -34,7 +34,6 @@ from .schedule import clip_gradients
 from .trainer import LOG, Precision, TrainingStopped, autocast, read_log
 from ..transformers.generation import LanguageModel, generate_batch
 from ..transformers.model import Transformer
-from ..transformers.multihead import Attend
 
 # %% ../../nbs/02_training/21_grpo.ipynb #97b9a677
 Reward = Callable[[str, str], float]  # (prompt, answer) -> from 0 to 1
@@ -262,6 +261,8 @@ def sample_groups(
 
     Raises `ValueError` for numbers out of range, `TypeError` for prompts that are no list.
     """
+    if not isinstance(lm, LanguageModel):
+        raise TypeError(f"a LanguageModel answers, got {type(lm).__name__}; see load()")
     n = whole_number("n", n, at_least=1)
     new = whole_number("max_new_tokens", max_new_tokens, at_least=1)
     check_number("temperature", temperature)
@@ -313,7 +314,7 @@ def rewards_of(
     return torch.tensor(rows)
 
 # %% ../../nbs/02_training/21_grpo.ipynb #695daf26
-class Branches:
+class Branches(Apart):
     """Attention for rows in which branches follow a common stem: a model's `cache`, for one pass.
 
     Each token sees the stem, branch 0, and its own branch, up to itself.
@@ -323,22 +324,6 @@ class Branches:
         own = branch[:, :, None] == branch[:, None, :]  # b t t
         self.mask = (own | (branch == 0)[:, None, :])[:, None]  # b 1 t t
         self.lengths = [0] * len(branch)  # as a cache without tokens
-
-    def attend(
-        self,
-        layer: int,
-        q: Float[Tensor, "b h t d"],
-        k: Float[Tensor, "b hk t d"],
-        v: Float[Tensor, "b hk t d"],
-        *,
-        attend: Attend,
-        window: int | None = None,
-    ) -> Float[Tensor, "b h t d"]:
-        "Causal attention within the stem and a branch."
-        return attend(q, k, v, causal=True, window=window, mask=self.mask)
-
-    def advance(self, t: int) -> None:
-        "Nothing is kept, so there is nothing to count."
 
 
 class GroupBatch(NamedTuple):
