@@ -135,7 +135,11 @@ def test_the_widget_writes_what_it_shows():
         widget = label_widget(few, path)
         left, right = widget.left, widget.right
         send = widget._handle_custom_msg  # what a message from the browser calls
+        sent = []
+        widget.send_state = lambda names: sent.append(set(names))  # of a message to the browser
         send({"choice": "right", "number": 0}, [])
+        (together,) = sent
+        assert {"number", "progress", "left", "right"} <= together, "nothing is shown by halves"
         send({"choice": "left", "number": 0}, [])  # a second press, before the next pair was shown
         (only,) = read_preferences(path)
         assert (only.chosen, only.rejected) == (right, left)

@@ -459,11 +459,12 @@ def label_widget(
 
     def show(widget: LabelWidget) -> None:
         pair = session.current
-        widget.number = len(session.done)
-        widget.progress = f"{len(session.done)} of {len(session.pairs)} labelled"
-        widget.prompt = pair.prompt if pair else "All are labelled. Thank you!"
-        widget.left = pair.a if pair else ""
-        widget.right = pair.b if pair else ""
+        with widget.hold_sync():  # one message: no number beside the answers of another pair
+            widget.number = len(session.done)
+            widget.progress = f"{len(session.done)} of {len(session.pairs)} labelled"
+            widget.prompt = pair.prompt if pair else "All are labelled. Thank you!"
+            widget.left = pair.a if pair else ""
+            widget.right = pair.b if pair else ""
 
     def on_message(widget: LabelWidget, message: Any, buffers: Any) -> None:
         if message.get("number") != len(session.done):
