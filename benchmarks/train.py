@@ -32,8 +32,8 @@ SIZES = {
             "n_kv_heads": 2,
             "hidden_dim": 704,
         },
-        "batch": 32,
-        "steps": 10,
+        "batches": [32],
+        "steps": 12,
     },
     "SmolLM2-135M": {
         "config": {
@@ -44,7 +44,7 @@ SIZES = {
             "n_kv_heads": 3,
             "hidden_dim": 1536,
         },
-        "batch": 4,
+        "batches": [4, 8],
         "steps": 5,
     },
 }
@@ -53,12 +53,12 @@ SKIPPED = 2  # steps that warm up
 WHAT = "training beside Hugging Face's Trainer: tokens a second, and the peak of memory"
 
 
-def rows_of(size: dict) -> np.ndarray:
+def rows_of(size: dict, batch: int) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return rng.integers(0, size["config"]["vocab_size"], (size["batch"] * size["steps"], WIDTH + 1))
+    return rng.integers(0, size["config"]["vocab_size"], (batch * size["steps"], WIDTH + 1))
 
 
-def ours(size: dict, precision: str) -> list[float]:
+def ours(size: dict, batch: int, precision: str) -> list[float]:
     "When each step ended."
     from llm_course.training.batches import Rows
     from llm_course.training.trainer import TrainConfig, Trainer
@@ -66,14 +66,14 @@ def ours(size: dict, precision: str) -> list[float]:
     from llm_course.transformers.model import Config, Transformer
 
     model = Transformer(Config(context=WIDTH, **size["config"]), attend=flash_attention)
-    config = TrainConfig(size["steps"], batch_size=size["batch"], lr=1e-4, precision=precision)
+    config = TrainConfig(size["steps"], batch_size=batch, lr=1e-4, precision=precision)
     ends = []
     on_step = [lambda trainer, record: ends.append(time.perf_counter())]
-    Trainer(model, Rows(list(rows_of(size)), WIDTH), config, on_step=on_step).fit()
+    Trainer(model, Rows(list(rows_of(size, batch)), WIDTH), config, on_step=on_step).fit()
     return ends
 
 
-def theirs(size: dict, precision: str) -> list[float]:
+def theirs(size: dict, batch: int, precision: str) -> list[float]:
     "When each step ended."
     from transformers import (
         LlamaConfig,
@@ -95,7 +95,7 @@ def theirs(size: dict, precision: str) -> list[float]:
         tie_word_embeddings=True,
         use_cache=False,
     )
-    rows = torch.from_numpy(rows_of(size)[:, :WIDTH].copy())
+    rows = torch.from_numpy(rows_of(size, batch)[:, :WIDTH].copy())
     ends = []
 
     class Clock(TrainerCallback):
@@ -104,7 +104,7 @@ def theirs(size: dict, precision: str) -> list[float]:
 
     arguments = TrainingArguments(
         output_dir=tempfile.mkdtemp(),  # nothing is saved
-        per_device_train_batch_size=size["batch"],
+        per_device_train_batch_size=batch,
         max_steps=size["steps"],
         learning_rate=1e-4,
         weight_decay=0.1,
@@ -123,26 +123,50 @@ def theirs(size: dict, precision: str) -> list[float]:
     return ends
 
 
-def child(who: str, name: str, precision: str) -> None:
-    size = SIZES[name]
+def child(who: str, name: str, batch: int, precision: str) -> None:
     run = {"ours": ours, "theirs": theirs}[who]
-    ends = run(size, precision)
+    ends = run(SIZES[name], batch, precision)
     seconds = ends[-1] - ends[SKIPPED - 1]
     steps = len(ends) - SKIPPED
     print(
         json.dumps(
             {
-                "tokens_per_second": steps * size["batch"] * WIDTH / seconds,
+                "tokens_per_second": steps * batch * WIDTH / seconds,
                 "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             }
         )
     )
 
 
-def measured(who: str, name: str, precision: str) -> dict:
-    command = [sys.executable, "-W", "ignore", __file__, "--child", who, name, precision]
+def measured(who: str, name: str, batch: int, precision: str) -> dict:
+    what = [who, name, str(batch), precision]
+    command = [sys.executable, "-W", "ignore", __file__, "--child", *what]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def compared(name: str, batch: int, precision: str, repeats: int) -> dict:
+    "Both in turn, `repeats` times."
+    found: dict[str, list[dict]] = {"ours": [], "theirs": []}
+    for _ in range(repeats):
+        for who in found:
+            found[who].append(measured(who, name, batch, precision))
+    speed = {who: [run["tokens_per_second"] for run in runs] for who, runs in found.items()}
+    peak = {who: max(run["peak_mb"] for run in runs) for who, runs in found.items()}
+    ratios = [a / b for a, b in zip(speed["ours"], speed["theirs"])]
+    return {
+        "model": name,
+        "products": precision,
+        "rows a step": batch,
+        "ours tokens/s": median(speed["ours"]),
+        "transformers tokens/s": median(speed["theirs"]),
+        "ratio": median(ratios),
+        "least": min(ratios),
+        "most": max(ratios),
+        "ours peak MB": peak["ours"],
+        "transformers peak MB": peak["theirs"],
+        "peak ratio": peak["ours"] / peak["theirs"],
+    }
 
 
 def main():
@@ -150,36 +174,18 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--precisions", nargs="+", default=["bfloat16", "float32"])
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        return child(*args.child)
+        who, name, batch, precision = args.child
+        return child(who, name, int(batch), precision)
     rows = []
     for name in args.sizes:
         for precision in args.precisions:
-            found = {"ours": [], "theirs": []}
-            for _ in range(args.repeats):
-                for who in found:
-                    found[who].append(measured(who, name, precision))
-            speed = {w: [f["tokens_per_second"] for f in runs] for w, runs in found.items()}
-            peak = {w: max(f["peak_mb"] for f in runs) for w, runs in found.items()}
-            ratios = [a / b for a, b in zip(speed["ours"], speed["theirs"])]
-            rows.append(
-                {
-                    "model": name,
-                    "products": precision,
-                    "ours tokens/s": median(speed["ours"]),
-                    "transformers tokens/s": median(speed["theirs"]),
-                    "ratio": median(ratios),
-                    "least": min(ratios),
-                    "most": max(ratios),
-                    "ours peak MB": peak["ours"],
-                    "transformers peak MB": peak["theirs"],
-                    "peak ratio": peak["ours"] / peak["theirs"],
-                }
-            )
-            print(table(rows[-1:]), flush=True)
-            save("train", {"what": WHAT, "rows": rows, "repeats": args.repeats}, PACKAGES)
+            for batch in SIZES[name]["batches"]:
+                rows.append(compared(name, batch, precision, args.repeats))
+                print(table(rows[-1:]), flush=True)
+                save("train", {"what": WHAT, "rows": rows, "repeats": args.repeats}, PACKAGES)
     print(table(rows))
 
 

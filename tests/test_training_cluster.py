@@ -41,7 +41,7 @@ def devices_for(
     return None
 
 
-# nbs/02_training/12_cluster.ipynb #b1f6b3ac
+# nbs/02_training/12_cluster.ipynb #3487bc31
 def test_the_plan_of_a_step_is_the_formulas_by_hand():
     cluster = Cluster(8, operations=1e12, memory=1e9, link=1e9, utilization=0.5)
     step = plan_step(1e6, 4e4, cluster, "zero3")
@@ -53,8 +53,19 @@ def test_the_plan_of_a_step_is_the_formulas_by_hand():
     whole = plan_step(1e6, 4e4, cluster, "ddp")
     assert np.isclose(whole.sending / step.sending, 2 / 3) and whole.memory == 16e6
 
+    two_links = Cluster(32, 1e12, 1e9, link=1e8, utilization=0.5, machine=8, inside=1e9, start=1e-3)
+    one_pass = 3 / 4 * (2e6 / 8) / 1e8 + 7 / 8 * 2e6 / 1e9  # between 4 machines, then among 8 devices
+    assert np.isclose(plan_step(1e6, 4e4, two_links).sending, 3 * one_pass)
+    started = plan_step(1e6, 4e4, two_links, collectives=20)
+    assert np.isclose(started.sending, 3 * one_pass + 0.02)
+    mixture = plan_step(1e6, 4e4, two_links, shared=8)
+    sums = 2 * 3 / 4 * (2e6 / 8) / 1e8  # an eighth of the gradients, over 4 copies
+    assert np.isclose(mixture.sending, 3 * 7 / 8 * 2e6 / 1e9 + sums) and mixture.memory == 2e6
+    all_share = plan_step(1e6, 4e4, two_links, shared=32)
+    assert all_share == plan_step(1e6, 4e4, two_links)
 
-# nbs/02_training/12_cluster.ipynb #1f7e343d
+
+# nbs/02_training/12_cluster.ipynb #e20bb18c
 def test_clusters_and_steps_that_make_no_sense_are_refused():
     from fastcore.test import expect_fail
 
@@ -64,6 +75,14 @@ def test_clusters_and_steps_that_make_no_sense_are_refused():
         Cluster(0, 1e12, 1e9, 1e9)
     with expect_fail(ValueError, "link is a finite number, above 0"):
         Cluster(2, 1e12, 1e9, 0)
+    with expect_fail(ValueError, "12 devices don't fill machines of 8"):
+        Cluster(12, 1e12, 1e9, 1e9, machine=8, inside=1e9)
+    with expect_fail(ValueError, "a machine of 8 devices has a link: give inside"):
+        Cluster(16, 1e12, 1e9, 1e9, machine=8)
+    with expect_fail(ValueError, "shared is a number of whole machines of 8"):
+        plan_step(1e9, 1e6, Cluster(16, 1e12, 1e9, 1e9, machine=8, inside=1e9), shared=4)
+    with expect_fail(ValueError, "ddp has no smaller groups here"):
+        plan_step(1e9, 1e6, Cluster(16, 1e12, 1e9, 1e9), "ddp", shared=4)
     with expect_fail(ValueError, "n_tokens is a finite number, above 0"):
         plan_step(1e9, 0, Cluster(2, 1e12, 1e9, 1e9))
     with expect_fail(TypeError, "cluster is a Cluster"):

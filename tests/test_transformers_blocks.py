@@ -136,6 +136,59 @@ def test_what_the_norms_ignore():
     torch.testing.assert_close(layer(x), rms(centred))  # LayerNorm is RMSNorm after centring
 
 
+# nbs/01_transformers/05_blocks.ipynb #fc3758d1
+def test_the_norm_trains_as_pytorchs_does():
+    """RMSNorm's gradients are at least as exact as PyTorch's, and it keeps one number a token
+
+    Oracle: F.rms_norm in float64
+    """
+    from fastcore.test import expect_fail
+    from torch.nn import functional as F
+
+    gen = torch.Generator().manual_seed(0)
+
+
+    def gradients(norm, x, weight, g):
+        x, weight = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        norm(x, weight).backward(g)
+        return x.grad, weight.grad
+
+
+    def ours(x, weight):
+        layer = RMSNorm(len(weight), eps=1e-5)
+        del layer.weight
+        layer.weight = weight  # the tensor itself, so that the gradient reaches it
+        return layer(x)
+
+
+    def theirs(x, weight):
+        return F.rms_norm(x, weight.shape, weight, 1e-5)
+
+
+    for shape in ((64,), (5, 64), (2, 3, 4, 64)):
+        x = 3 * torch.randn(shape, generator=gen)
+        weight, g = torch.rand(64, generator=gen) + 0.5, torch.randn(shape, generator=gen)
+        torch.testing.assert_close(ours(x, weight.requires_grad_()), theirs(x, weight))
+        weight = weight.detach()
+        exact = gradients(theirs, x.double(), weight.double(), g.double())
+        found = gradients(ours, x, weight, g)
+        other = gradients(theirs, x, weight, g)
+        for a, b, e in zip(found, other, exact):
+            assert (a - e).norm() <= 2 * (b - e).norm() + 1e-6 * e.norm(), shape
+        found = gradients(ours, x.double(), weight.double(), g.double())
+        torch.testing.assert_close(found, exact)
+
+    layer, x = RMSNorm(64), torch.randn(7, 64, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        layer(x)
+    extra = [t for t in kept if t is not x and t is not layer.weight]
+    assert sum(t.numel() for t in extra) == 7
+    with expect_fail(RuntimeError, "once_differentiable"):
+        (slope,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+        slope.sum().backward()
+
+
 # nbs/01_transformers/05_blocks.ipynb #fe525d70
 def test_norms_take_inputs_of_another_type_than_their_weights():
     x = torch.randn(3, 16, generator=torch.Generator().manual_seed(0))

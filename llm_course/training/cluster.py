@@ -20,15 +20,14 @@ class Cluster:
     devices: int
     operations: int | float  # a second, of each device, on paper
     memory: int | float  # bytes of each device
-    link: int | float  # bytes a second that each device sends
+    link: int | float  # bytes a second that each device sends to other machines
     utilization: int | float = 0.4  # the share of the operations that a training reaches
+    machine: int = 1  # devices of one machine
+    inside: int | float | None = None  # bytes a second that each sends inside its machine
+    start: int | float = 0.0  # seconds of a collective, however small
 
     def __post_init__(self):
-        whole_number("devices", self.devices, at_least=1)
-        for name in ("operations", "memory", "link", "utilization"):
-            check_number(name, getattr(self, name))
-        if self.utilization > 1:
-            raise ValueError(f"utilization is a share, at most 1; got {self.utilization}")
+        _check_cluster(self)
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,49 @@ class StepPlan:
     sending: float  # seconds, if none of it is hidden behind the computing
     memory: float  # bytes of each device, without what a batch takes
 
+# %% ../../nbs/02_training/12_cluster.ipynb #9ad37fa9
+def _check_cluster(cluster: Cluster) -> None:
+    whole_number("devices", cluster.devices, at_least=1)
+    machine = whole_number("machine", cluster.machine, at_least=1)
+    for name in ("operations", "memory", "link", "utilization"):
+        check_number(name, getattr(cluster, name))
+    check_number("start", cluster.start, at_least_zero=True)
+    if cluster.utilization > 1:
+        raise ValueError(f"utilization is a share, at most 1; got {cluster.utilization}")
+    if cluster.devices % machine:
+        raise ValueError(
+            f"{cluster.devices} devices don't fill machines of {machine}: give a multiple of it"
+        )
+    if machine > 1 and cluster.inside is None:
+        raise ValueError(f"a machine of {machine} devices has a link: give inside, in bytes/s")
+    if cluster.inside is not None:
+        check_number("inside", cluster.inside)
+
+
+def _check_step(
+    n_parameters: int | float, n_tokens: int | float, wire: int | float, cluster: Cluster
+) -> None:
+    check_number("n_parameters", n_parameters)
+    check_number("n_tokens", n_tokens)
+    check_number("wire", wire)
+    if not isinstance(cluster, Cluster):
+        raise TypeError(f"cluster is a Cluster(devices, …), got {type(cluster).__name__}")
+
+
+def _sharers(cluster: Cluster, method: Method, shared: int | None) -> int:
+    "How many devices share one copy of the state."
+    if shared is None:
+        return cluster.devices
+    n = whole_number("shared", shared, at_least=1)
+    if method != "zero3":
+        raise ValueError(f"{method} has no smaller groups here: shared is for zero3")
+    if n % cluster.machine or cluster.devices % n:
+        raise ValueError(
+            f"shared is a number of whole machines of {cluster.machine} that divides the "
+            f"{cluster.devices} devices, got {n}"
+        )
+    return n
+
 # %% ../../nbs/02_training/12_cluster.ipynb #9f23a22f
 def plan_step(
     n_parameters: int | float,
@@ -46,21 +88,32 @@ def plan_step(
     cluster: Cluster,
     method: Method = "zero3",
     *,
-    wire: int | float = 2,  # bytes of a number that is sent
+    shared: int | None = None,  # devices that share a copy of the state (zero3); None: all
+    wire: int | float = 2,  # bytes of a number that is sent: 2 in bfloat16, 4 in float32
+    collectives: int = 0,  # of a step; each costs the cluster's `start`
 ) -> StepPlan:
     """Seconds and bytes of a training step: 6 operations a parameter and token, AdamW in float32.
 
-    Attention's own products and the activations aren't counted. Raises as `bytes_sent` does.
+    Attention's own products and the activations aren't counted. Raises `ValueError` for numbers
+    that make no sense, `TypeError` for what is no cluster.
     """
-    check_number("n_parameters", n_parameters)
-    check_number("n_tokens", n_tokens)
-    check_number("wire", wire)
-    if not isinstance(cluster, Cluster):
-        raise TypeError(f"cluster is a Cluster(devices, …), got {type(cluster).__name__}")
-    n = cluster.devices
-    memory = memory_a_parameter(method, n) * n_parameters
-    reached = n * cluster.operations * cluster.utilization
-    gathered = 3 if method == "zero3" else 2  # in passes over all weights or gradients
-    sent = gathered * bytes_sent("all_gather", wire * n_parameters, n)
+    _check_step(n_parameters, n_tokens, wire, cluster)
+    n = _sharers(cluster, method, shared)
+    copies = cluster.devices // n
+    reached = cluster.devices * cluster.operations * cluster.utilization
+    passes = 3 if method == "zero3" else 2  # over all weights or gradients
+    sending = passes * _pass_seconds(cluster, wire * n_parameters, n)
+    of_share = bytes_sent("all_reduce", wire * n_parameters / n, copies)
+    sending += of_share / cluster.link  # gradients' shares, summed over the copies
+    sending += whole_number("collectives", collectives, at_least=0) * cluster.start
     computing = 6 * n_parameters * n_tokens / reached
-    return StepPlan(computing, sent / cluster.link, memory)
+    return StepPlan(computing, sending, memory_a_parameter(method, n) * n_parameters)
+
+
+def _pass_seconds(cluster: Cluster, n_bytes: float, devices: int) -> float:
+    "One gathering or scattering among so many devices: over the network, then inside machines."
+    each = min(devices, cluster.machine)
+    seconds = bytes_sent("all_gather", n_bytes / each, devices // each) / cluster.link
+    if cluster.inside is not None:
+        seconds += bytes_sent("all_gather", n_bytes, each) / cluster.inside
+    return seconds

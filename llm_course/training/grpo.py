@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Reward', 'Task', 'at_most', 'json_with', 'includes', 'GRPOConfig', 'Group', 'sample_groups', 'rewards_of', 'Branches',
-           'GroupBatch', 'group_batch', 'GRPOTrainer', 'batch_logprobs', 'without_lora', 'Preflight', 'preflight',
-           'grpo_checkpoints', 'save_grpo_checkpoint', 'load_grpo_checkpoint']
+           'GroupBatch', 'group_batch', 'GRPOTrainer', 'batch_logprobs', 'without_lora', 'prompts_of_step',
+           'check_finite', 'Preflight', 'preflight', 'grpo_checkpoints', 'save_grpo_checkpoint', 'load_grpo_checkpoint']
 
 # %% ../../nbs/02_training/21_grpo.ipynb #6e1709cd
 import json
@@ -90,8 +90,10 @@ def json_with(**kinds: type) -> Reward:
 
 def includes(word: str) -> Reward:
     "A check: 1 for an answer with this word in it, whatever its case."
-    if not isinstance(word, str) or not word.strip():
-        raise ValueError(f"a word to look for is a text that isn't empty, got {word!r}")
+    if not isinstance(word, str):
+        raise TypeError(f"a word to look for is a text, got {type(word).__name__}")
+    if not word.strip():
+        raise ValueError(f"a word to look for isn't empty, got {word!r}")
     pattern = re.compile(rf"\b{re.escape(word.strip())}\b", re.IGNORECASE)
 
     def reward(prompt: str, answer: str) -> float:
@@ -349,6 +351,8 @@ class GroupBatch(NamedTuple):
 
 def group_batch(groups: Sequence[Group]) -> GroupBatch:
     "The groups as one batch. A prompt is computed once for all its answers."
+    if isinstance(groups, Group) or not isinstance(groups, Sequence):
+        raise TypeError(f"a batch is made of a list of groups, got {type(groups).__name__}")
     if not groups:
         raise ValueError("there is no group to make a batch of")
     rows = [_row(group) for group in groups]
@@ -435,7 +439,7 @@ class GRPOTrainer:
         config = self.config
         self.model.eval()  # without dropout: sampled and trained is the same policy
         before = self.generator.get_state()
-        prompts = _prompts_of(self)
+        prompts = prompts_of_step(self)
         groups = sample_groups(
             self.lm, self.task, prompts, generator=self.generator, **config.sampling
         )
@@ -490,7 +494,7 @@ def _learn(
             _add_up(sums, batch, weights, now.detach(), old[i], reference[i], config.clip)
             sums["loss"] += loss.item()
         norm = clip_gradients(trainer.model.parameters(), config.grad_clip).item()
-        _check_finite(trainer, number, sums["loss"], norm)
+        check_finite(trainer, number, sums["loss"], norm)
         trainer.optimizer.step()
         trainer.optimizer.zero_grad()
         if number == 0:
@@ -590,7 +594,7 @@ def _keep(trainer: GRPOTrainer, record: dict[str, Any]) -> None:
         save_grpo_checkpoint(trainer)
 
 
-def _prompts_of(trainer: GRPOTrainer) -> list[str]:
+def prompts_of_step(trainer: GRPOTrainer) -> list[str]:
     "The prompts of a step: all come once before one comes again."
     prompts = trainer.task.prompts
     size = trainer.config.prompts
@@ -602,7 +606,7 @@ def _prompts_of(trainer: GRPOTrainer) -> list[str]:
     return chosen
 
 
-def _check_finite(trainer: GRPOTrainer, number: int, loss: float, norm: float) -> None:
+def check_finite(trainer: GRPOTrainer, number: int, loss: float, norm: float) -> None:
     "Raises `TrainingStopped` for a loss or a gradient that is no number."
     if math.isfinite(loss) and math.isfinite(norm):
         return

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ..core import check_switches, whole_number
 from .finetune import lora_layers
 from .grpo import Branches, Group, GroupBatch, GRPOTrainer, Reward, Task
-from .grpo import _check_finite, _prompts_of, group_batch, grpo_checkpoints
+from .grpo import check_finite, group_batch, grpo_checkpoints, prompts_of_step
 from .grpo import load_grpo_checkpoint, sample_groups, without_lora
 from .optim import check_number, make_adamw, parameter_groups
 from .ppo import kl_penalty, policy_loss
@@ -270,7 +270,7 @@ class PPOTrainer(GRPOTrainer):
         groups = sample_groups(
             self.lm,
             self.task,
-            _prompts_of(self),
+            prompts_of_step(self),
             generator=self.generator,
             **self.config.sampling,
         )
@@ -315,7 +315,7 @@ def _learn(trainer: PPOTrainer, batch: GroupBatch, scores: Float[Tensor, "b"]) -
         error = value_loss(model.value(states), returns, mask)
         (loss + error).backward()
         norm = clip_gradients(model.policy.parameters(), config.grad_clip).item()
-        _check_finite(trainer, number, loss.item() + error.item(), norm)
+        check_finite(trainer, number, loss.item() + error.item(), norm)
         trainer.optimizer.step()
         trainer.optimizer.zero_grad()
         if number == 0:

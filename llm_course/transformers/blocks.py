@@ -8,11 +8,12 @@ __all__ = ['Activation', 'ACTIVATIONS', 'MLP', 'SwiGLU', 'RMSNorm', 'LayerNorm',
 # %% ../../nbs/01_transformers/05_blocks.ipynb #b004cfa4
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .multihead import Cache, check_type
@@ -108,7 +109,51 @@ class SwiGLU(nn.Module):
     def extra_repr(self) -> str:
         return "activation='silu'"
 
-# %% ../../nbs/01_transformers/05_blocks.ipynb #273c4431
+# %% ../../nbs/01_transformers/05_blocks.ipynb #3a9a6c69
+class _TrainedNorm(torch.autograd.Function):
+    "`F.rms_norm` in float32 or float64: of its own, it keeps one number for each token."
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        mean_square = torch.linalg.vecdot(x, x).unsqueeze(-1) / x.shape[-1]
+        r = (mean_square + eps).rsqrt()
+        ctx.save_for_backward(x, weight, r)
+        return (x * r).mul_(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight, r = ctx.saved_tensors
+        (g,) = above
+        n = x * r
+        each = g * n
+        d_weight = each.flatten(0, -2).sum(0) if x.ndim > 1 else each
+        mean = (each @ weight).unsqueeze(-1) / x.shape[-1]
+        d_x = torch.addcmul(g * weight, n, mean, value=-1).mul_(r)
+        return d_x, d_weight, None
+
+
+def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    "x / √(mean(x²) + eps) · weight; on a CPU, training takes the backward pass above."
+    if _is_trained(x, weight):
+        return _TrainedNorm.apply(x, weight, eps)
+    return F.rms_norm(x, weight.shape, weight, eps)
+
+
+def _is_trained(x: Tensor, weight: Tensor) -> bool:
+    "Whether gradients are asked for of plain tensors on a CPU, in float32 or float64."
+    plain = type(x) is Tensor and type(weight) in (Tensor, nn.Parameter)
+    return (
+        plain
+        and x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and torch.is_grad_enabled()
+        and (x.requires_grad or weight.requires_grad)
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()  # inside vmap, grad, jvp
+    )
+
+# %% ../../nbs/01_transformers/05_blocks.ipynb #ee527068
 class RMSNorm(nn.Module):
     """x / √(mean(x²) + eps) · weight (Zhang and Sennrich 2019).
 
@@ -129,10 +174,9 @@ class RMSNorm(nn.Module):
         self, x: Float[Tensor, "*b c"]
     ) -> Float[Tensor, "*b c"]:  # in the type of x; float32 inside
         _check_width(self, x, len(self.weight))
-        shape = self.weight.shape
         if x.dtype == self.weight.dtype:
-            return F.rms_norm(x, shape, self.weight, self.eps)
-        return F.rms_norm(x.float(), shape, self.weight.float(), self.eps).to(x.dtype)
+            return _rms_norm(x, self.weight, self.eps)
+        return _rms_norm(x.float(), self.weight.float(), self.eps).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, eps={self.eps}"
