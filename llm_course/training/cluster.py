@@ -24,7 +24,6 @@ class Cluster:
     utilization: int | float = 0.4  # the share of the operations that a training reaches
     machine: int = 1  # devices of one machine
     inside: int | float | None = None  # bytes a second that each sends inside its machine
-    start: int | float = 0.0  # seconds of a collective, however small
 
     def __post_init__(self):
         _check_cluster(self)
@@ -44,7 +43,6 @@ def _check_cluster(cluster: Cluster) -> None:
     machine = whole_number("machine", cluster.machine, at_least=1)
     for name in ("operations", "memory", "link", "utilization"):
         check_number(name, getattr(cluster, name))
-    check_number("start", cluster.start, at_least_zero=True)
     if cluster.utilization > 1:
         raise ValueError(f"utilization is a share, at most 1; got {cluster.utilization}")
     if cluster.devices % machine:
@@ -90,7 +88,6 @@ def plan_step(
     *,
     shared: int | None = None,  # devices that share a copy of the state (zero3); None: all
     wire: int | float = 2,  # bytes of a number that is sent: 2 in bfloat16, 4 in float32
-    collectives: int = 0,  # of a step; each costs the cluster's `start`
 ) -> StepPlan:
     """Seconds and bytes of a training step: 6 operations a parameter and token, AdamW in float32.
 
@@ -105,7 +102,6 @@ def plan_step(
     sending = passes * _pass_seconds(cluster, wire * n_parameters, n)
     of_share = bytes_sent("all_reduce", wire * n_parameters / n, copies)
     sending += of_share / cluster.link  # gradients' shares, summed over the copies
-    sending += whole_number("collectives", collectives, at_least=0) * cluster.start
     computing = 6 * n_parameters * n_tokens / reached
     return StepPlan(computing, sending, memory_a_parameter(method, n) * n_parameters)
 
