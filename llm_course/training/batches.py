@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['IGNORE', 'tokenize', 'Piece', 'cut_long', 'best_fit', 'Batch', 'Rows', 'fingerprint', 'same_document', 'Apart',
-           'Loader']
+           'epoch_order', 'Loader']
 
 # %% ../../nbs/02_training/03_batches.ipynb #ff1f02b0
 import hashlib
@@ -61,9 +61,9 @@ def _sign(name: str, given: int | None, usual: int | None, tokenizer: Tokenizer)
 
 @contextmanager
 def _names_are_text(tokenizer: Tokenizer) -> Iterator[None]:
-    "A document that *writes about* <|endoftext|> doesn't end there."
+    "Within it, a document that writes about <|endoftext|> gets the letters, not the sign."
     before = tokenizer.backend.encode_special_tokens
-    tokenizer.backend.encode_special_tokens = True
+    tokenizer.backend.encode_special_tokens = True  # letter by letter, as other text
     try:
         yield
     finally:
@@ -101,7 +101,7 @@ def best_fit(
     "Rows in which each piece, the longest first, took the smallest room that was left for it."
     rows: list[list[Piece]] = []
     room: list[tuple[int, int]] = []  # (places left, row), in order
-    for piece in sorted(pieces, key=lambda p: (p.begin - p.end, p)):  # the longest first
+    for piece in sorted(pieces, key=_longest_first):
         length = piece.end - piece.begin
         if length > width:
             raise ValueError(f"{piece} is longer than a row of {width}: use cut_long first")
@@ -114,6 +114,10 @@ def best_fit(
         rows[row].append(piece)
         insort(room, (left - length, row))
     return rows
+
+
+def _longest_first(piece: Piece) -> tuple[int, Piece]:
+    return piece.begin - piece.end, piece
 
 # %% ../../nbs/02_training/03_batches.ipynb #72c1ed25
 IGNORE = -100  # a target that isn't learned
@@ -131,7 +135,7 @@ class Batch(NamedTuple):
         "The batch on a device."
         return Batch(*(tensor.to(device) for tensor in self))
 
-# %% ../../nbs/02_training/03_batches.ipynb #e5a18da3
+# %% ../../nbs/02_training/03_batches.ipynb #53b7073e
 class Rows:
     """Documents packed into rows of `width` tokens.
 
@@ -190,7 +194,7 @@ class Rows:
                 at += length
         return Batch(*(torch.from_numpy(x) for x in (ids, targets, documents, positions)))
 
-# %% ../../nbs/02_training/03_batches.ipynb #53b7073e
+
 def fingerprint(
     documents: Sequence[np.ndarray], learned: Sequence[np.ndarray] | None = None
 ) -> str:
@@ -243,14 +247,9 @@ def _check_documents(documents: Sequence[np.ndarray | Sequence[int]]) -> None:
                 "to learn; use what tokenize returns"
             )
 
-# %% ../../nbs/02_training/03_batches.ipynb #7119c966
-def same_document(
-    documents: Int[Tensor, "b t"],
-) -> Bool[Tensor, "b 1 t t"] | None:  # None: each row is one document
-    """True where query and key belong to the same document.
 
-    Raises `ValueError` for other than whole numbers of shape (rows, tokens).
-    """
+def _check_numbers(documents: object) -> None:
+    "Raises an error for other than whole numbers of shape (rows, tokens)."
     if not isinstance(documents, Tensor):
         raise TypeError(f"documents are a tensor, got {type(documents).__name__}")
     if documents.ndim != 2 or documents.is_floating_point():
@@ -258,9 +257,20 @@ def same_document(
             "documents are whole numbers of shape (rows, tokens), got "
             f"{documents.dtype} of shape {tuple(documents.shape)}"
         )
+
+# %% ../../nbs/02_training/03_batches.ipynb #c0ea9d9b
+def same_document(
+    documents: Int[Tensor, "b t"],
+) -> Bool[Tensor, "b 1 t t"] | None:  # None: each row is one document
+    """True where query and key belong to the same document.
+
+    Raises `ValueError` for other than whole numbers of shape (rows, tokens).
+    """
+    _check_numbers(documents)
     if (documents == documents[:, :1]).all():
-        return None  # nothing to keep apart, and faster without a mask
-    return (documents[:, :, None] == documents[:, None, :])[:, None]
+        return None
+    same = documents[:, :, None] == documents[:, None, :]  # b t t
+    return same[:, None]  # the 1 stands for all heads
 
 # %% ../../nbs/02_training/03_batches.ipynb #fb9bf835
 class Apart:
@@ -289,6 +299,16 @@ class Apart:
     def advance(self, t: int) -> None:
         "Nothing is kept, so there is nothing to count."
 
+# %% ../../nbs/02_training/03_batches.ipynb #43fc55b9
+def epoch_order(
+    n_rows: int,
+    seed: int,
+    epoch: int,  # from 0
+) -> np.ndarray:
+    "The order of the rows in an epoch: it follows from the seed and the epoch alone."
+    numbers = np.random.PCG64((seed, epoch)).random_raw(n_rows)
+    return np.argsort(numbers, kind="stable")
+
 # %% ../../nbs/02_training/03_batches.ipynb #2c43fe57
 class Loader:
     """An endless series of batches, in an order that follows from the seed.
@@ -314,7 +334,7 @@ class Loader:
         self.position = 0  # rows given so far
         _check_rank(self.batch_size, rank, world_size)
         self._share = slice(rank, None, world_size)
-        self._epoch: int | None = None  # whose order is held in `_shuffled`
+        self._epoch: int | None = None  # whose order is held in `_order`
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
@@ -328,18 +348,13 @@ class Loader:
 
     def _row(self, place: int) -> int:
         epoch, within = divmod(place, len(self.rows))
-        return int(self._order(epoch)[within])
-
-    def _order(self, epoch: int) -> np.ndarray:
-        "The order of the rows in an epoch: that of random numbers made from seed and epoch."
         if self._epoch != epoch:
-            numbers = np.random.PCG64((self.seed, epoch)).random_raw(len(self.rows))
-            self._shuffled = np.argsort(numbers, kind="stable")  # the same in every NumPy
+            self._order = epoch_order(len(self.rows), self.seed, epoch)
             self._epoch = epoch
-        return self._shuffled
+        return int(self._order[within])
 
     def state_dict(self) -> dict[str, Any]:
-        "Where the loader is, and in which corpus."
+        "Where the loader is, and in which corpus: save it after the step on the last batch."
         return {
             "position": self.position,
             "seed": self.seed,
@@ -360,7 +375,7 @@ class Loader:
                 )
         self.position = whole_number("position", state.get("position"), at_least=0)
 
-# %% ../../nbs/02_training/03_batches.ipynb #c0ea9d9b
+
 def _check_rank(batch_size: int, rank: int, world_size: int) -> None:
     whole_number("world_size", world_size, at_least=1)
     whole_number("rank", rank, at_least=0)
