@@ -8,8 +8,10 @@ two.close()
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import linecache
 import os
 import subprocess
 import sys
@@ -102,10 +104,23 @@ class Processes:
         "What the expression is in each process."
         return [json.loads(t) for t in self.ask(f"import json\nprint(json.dumps({expression}))")]
 
-    def define(self, *functions: Callable[..., Any]) -> None:
-        "The functions of this page, in each process, too."
-        self.ask("\n\n".join(inspect.getsource(function) for function in functions))
+    def define(self, *things: Callable[..., Any]) -> None:
+        "Functions and classes of this page, in each process, too."
+        self.ask("\n\n".join(source_of(thing) for thing in things))
 
     def close(self) -> None:
         self.give("raise SystemExit")
         self.process.wait(60)
+
+
+def source_of(thing: Callable[..., Any]) -> str:
+    "The source of a function, or of a class, also of one that a notebook's cell defines."
+    if not inspect.isclass(thing):
+        return inspect.getsource(thing)
+    own = [member for member in vars(thing).values() if inspect.isfunction(member)]
+    file = own[0].__code__.co_filename  # a notebook's class doesn't know its cell
+    source = "".join(linecache.getlines(file))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef) and node.name == thing.__name__:
+            return ast.get_source_segment(source, node) or ""
+    raise OSError(f"the source of {thing.__name__} isn't in {file}")

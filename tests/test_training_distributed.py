@@ -95,9 +95,9 @@ def norm_of_shares(shares: list[Tensor], largest: float) -> tuple[float, float]:
     return norm, min(1.0, largest / norm)
 
 
-# nbs/02_training/11_distributed.ipynb #c5ebc926
+# nbs/02_training/11_distributed.ipynb #19915f82
 def test_a_sharded_model_holds_its_share_and_no_more():
-    """With FSDP2 each of N processes holds 16 / N bytes a parameter between two steps."""
+    """With FSDP2 a process of N holds 16 / N bytes a parameter when the backward pass ends."""
     for n in (2, 4, 8):
         with pretended_world(n):
             net = tiny_model()
@@ -115,17 +115,7 @@ def test_a_sharded_model_holds_its_share_and_no_more():
             assert sum(weighed.values()) - counters == total
 
 
-# nbs/02_training/11_distributed.ipynb #f707b11e
-def test_memory_is_that_of_the_paper():
-    # Rajbhandari et al. 2020, figure 1: 7.5 billion parameters, 64 GPUs; weights and gradients of two
-    # bytes, and twelve for the optimizer with its float32 copy of the weights
-    sizes = {"weights": 2, "gradients": 2, "optimizer": 12}
-    for method, gigabytes in (("ddp", 120), ("zero1", 31.4), ("zero2", 16.6), ("zero3", 1.9)):
-        ours = 7.5 * memory_a_parameter(method, 64, **sizes)
-        assert abs(ours - gigabytes) < 0.05, (method, ours)
-
-
-# nbs/02_training/11_distributed.ipynb #d41114b4
+# nbs/02_training/11_distributed.ipynb #8c296db1
 def test_a_step_sends_the_weights_twice_and_the_gradients_once():
     """A step of FSDP2 gathers each block's weights twice and scatters all gradients once."""
     for n in (2, 4):
@@ -145,22 +135,7 @@ def test_a_step_sends_the_weights_twice_and_the_gradients_once():
             assert heard.sent(n) == share * (3 * whole - outside + 2 * 16)
 
 
-# nbs/02_training/11_distributed.ipynb #b3be4c7c
-def test_traffic_counts_each_way_to_call_a_collective_alike():
-    with pretended_world(4):
-        eight = torch.ones(8)
-        quarter = torch.ones(2)
-        with Traffic() as heard:
-            dist.all_reduce(eight)
-            dist.all_gather([torch.empty(2) for _ in range(4)], quarter)
-            dist.reduce_scatter(quarter, list(eight.chunk(4)))
-            dist.barrier()
-        assert heard.bytes == {"all_reduce": 32, "all_gather": 32, "reduce_scatter": 32}
-        assert heard.calls == {"all_reduce": 1, "all_gather": 1, "reduce_scatter": 1}
-        assert heard.sent(4) == 32 * 3 / 4 * 4
-
-
-# nbs/02_training/11_distributed.ipynb #d1773f76
+# nbs/02_training/11_distributed.ipynb #2804495f
 def test_a_sharded_model_in_a_world_of_one_is_the_model():
     """A sharded model trains to the losses and the weights of the whole one."""
     config = TrainConfig(5, batch_size=4, precision="float32", lr=0.01)
@@ -179,7 +154,32 @@ def test_a_sharded_model_in_a_world_of_one_is_the_model():
     assert whole_model(plain.model) is plain.model
 
 
-# nbs/02_training/11_distributed.ipynb #920944cc
+# nbs/02_training/11_distributed.ipynb #f707b11e
+def test_memory_is_that_of_the_paper():
+    # Rajbhandari et al. 2020, figure 1: 7.5 billion parameters, 64 GPUs; weights and gradients of two
+    # bytes, and twelve for the optimizer with its float32 copy of the weights
+    sizes = {"weights": 2, "gradients": 2, "optimizer": 12}
+    for method, gigabytes in (("ddp", 120), ("zero1", 31.4), ("zero2", 16.6), ("zero3", 1.9)):
+        ours = 7.5 * memory_a_parameter(method, 64, **sizes)
+        assert abs(ours - gigabytes) < 0.05, (method, ours)
+
+
+# nbs/02_training/11_distributed.ipynb #b3be4c7c
+def test_traffic_counts_each_way_to_call_a_collective_alike():
+    with pretended_world(4):
+        eight = torch.ones(8)
+        quarter = torch.ones(2)
+        with Traffic() as heard:
+            dist.all_reduce(eight)
+            dist.all_gather([torch.empty(2) for _ in range(4)], quarter)
+            dist.reduce_scatter(quarter, list(eight.chunk(4)))
+            dist.barrier()
+        assert heard.bytes == {"all_reduce": 32, "all_gather": 32, "reduce_scatter": 32}
+        assert heard.calls == {"all_reduce": 1, "all_gather": 1, "reduce_scatter": 1}
+        assert heard.sent(4) == 32 * 3 / 4 * 4
+
+
+# nbs/02_training/11_distributed.ipynb #c6d733bc
 def test_worlds_and_numbers_that_make_no_sense_are_refused():
     from fastcore.test import expect_fail
 
