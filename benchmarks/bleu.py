@@ -3,24 +3,23 @@
 python benchmarks/bleu.py                 # 10,000 pairs of about 25 words
 python benchmarks/bleu.py --pairs 2000 --repeats 3
 
-The pairs are made of the Python reference by seeded edits. Times are taken in one process, in turn.
-Memory is taken in a process of its own for each, at the full number of pairs and at half of it.
+The pairs are made of the course's texts by seeded edits. Times are taken in one process, in turn.
+Memory is the peak of what Python allocates, at the full number of pairs and at half of it.
 """
 
 from common import in_turn, median, save, table  # before torch: it sets the environment
 
 # isort: split
 import argparse
-import json
-import resource
-import subprocess
-import sys
+import gc
+import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 
 WORDS = 25
 PACKAGES = ("numpy", "sacrebleu")
-WHAT = "BLEU and chrF beside sacreBLEU: seconds for all pairs on one core, and memory"
+WHAT = "BLEU and chrF beside sacreBLEU: seconds for all pairs on one core, and the peak of memory"
 
 
 def pairs_of(n: int) -> tuple[list[str], list[str]]:
@@ -31,7 +30,7 @@ def pairs_of(n: int) -> tuple[list[str], list[str]]:
     documents = python_reference() + docstrings()
     words = " ".join(document.text for document in documents).split()
     if len(words) < n * WORDS:
-        raise SystemExit(f"there are {len(words):,} words, enough for {len(words) // WORDS:,} pairs")
+        raise SystemExit(f"the texts are enough for {len(words) // WORDS:,} pairs, not for {n:,}")
     outputs = []
     references = []
     for i in range(n):
@@ -66,20 +65,14 @@ def runs_on(outputs: list[str], references: list[str]) -> dict:
     return found
 
 
-def child(name: str, who: str, n: int) -> None:
-    "Prints by how many megabytes one score raises the peak."
-    runs = runs_on(*pairs_of(n))
-    runs["BLEU" if name == "chrF" else "chrF"] = {}
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    runs[name][who]()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps((after - before) / 1024))
-
-
-def memory_of(name: str, who: str, n: int) -> float:
-    command = [sys.executable, "-W", "ignore", __file__, "--child", name, who, str(n)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def peak_of(run: Callable[[], float]) -> float:
+    "Megabytes that a call allocates at its peak."
+    gc.collect()
+    tracemalloc.start()
+    run()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
 
 
 def main():
@@ -87,12 +80,9 @@ def main():
     parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scores", nargs="+", default=["BLEU", "chrF"], choices=["BLEU", "chrF"])
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.child:
-        name, who, n = args.child
-        return child(name, who, int(n))
     outputs, references = pairs_of(args.pairs)
+    half = runs_on(outputs[: args.pairs // 2], references[: args.pairs // 2])
     rows = []
     for name, runs in runs_on(outputs, references).items():
         if name not in args.scores:
@@ -113,8 +103,8 @@ def main():
             "most": max(ratios),
         }
         for who in runs:
-            row[f"{who} MB"] = memory_of(name, who, args.pairs)
-            row[f"{who} MB, half the pairs"] = memory_of(name, who, args.pairs // 2)
+            row[f"{who} peak MB"] = peak_of(runs[who])
+            row[f"{who} peak MB, half the pairs"] = peak_of(half[name][who])
         rows.append(row)
         print(table(rows[-1:]), flush=True)
         save("bleu", {"what": WHAT, "rows": rows, "repeats": args.repeats}, PACKAGES)
