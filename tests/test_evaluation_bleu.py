@@ -151,7 +151,7 @@ def test_statistics_are_sacrebleu_s_row_by_row():
                 assert ours[:, 2:6].sum() > 50, "there are matches"
 
 
-# nbs/03_evaluation/05_bleu.ipynb #6dcf2349
+# nbs/03_evaluation/05_bleu.ipynb #f56e9ac8
 def test_scores_are_sacrebleu_s_on_odd_corpora():
     """corpus_bleu and sentence_bleu equal sacreBLEU to 1e-9 for each tokenizer and smoothing.
 
@@ -200,7 +200,7 @@ def test_the_published_values_come_out():
     assert found.signature.startswith("nrefs:var|")
 
 
-# nbs/03_evaluation/05_bleu.ipynb #f56e9ac8
+# nbs/03_evaluation/05_bleu.ipynb #dd442ca5
 def test_signatures_are_sacrebleu_s_but_for_the_version():
     sacrebleu = pytest.importorskip("sacrebleu")
     for method, value in (
@@ -237,6 +237,15 @@ def test_order_of_items_and_of_references_and_shards_change_nothing():
     assert corpus_bleu(["x y z w"], [["a b c d"]]).score == 0
     nothing = corpus_bleu([""], [["<skipped>"]])
     assert (nothing.score, nothing.sys_len, nothing.ref_len) == (0, 0, 0)
+
+
+# nbs/03_evaluation/05_bleu.ipynb #aa53a1e4
+def test_transposed_references_are_an_error_here_and_a_score_elsewhere():
+    by_item = [["The dog bit the man."], ["No."], ["He did."]]  # [item][set]
+    with expect_fail(ValueError, "references are transposed: 3 hypotheses, and 3 lists of 1 strings"):
+        corpus_bleu(DOG_OUTPUTS, by_item)
+    theirs = pytest.importorskip("sacrebleu").corpus_bleu(DOG_OUTPUTS, by_item)
+    assert theirs.score > 99.9, "the first output alone; the two others are dropped"
 
 
 # nbs/03_evaluation/05_bleu.ipynb #80ed9d4b

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TokenizerName', 'SmoothMethod', 'brevity_penalty', 'LineTokenizer', 'bleu_tokens', 'TokenRow', 'token_row',
            'ngram_counts', 'check_corpus', 'check_sentence', 'references_per_item', 'bleu_statistics',
-           'smoothed_precisions', 'BleuScore', 'score_of_statistics', 'corpus_bleu', 'sentence_bleu', 'signature_of']
+           'smoothed_precisions', 'BleuScore', 'score_of_statistics', 'corpus_bleu', 'signature_of', 'sentence_bleu']
 
 # %% ../../nbs/03_evaluation/05_bleu.ipynb #067be8d2
 import math
@@ -405,7 +405,7 @@ def smoothed_precisions(
         found.append(100 * count / total)
     return found
 
-# %% ../../nbs/03_evaluation/05_bleu.ipynb #6576cc40
+# %% ../../nbs/03_evaluation/05_bleu.ipynb #6dcf2349
 def _smooth_value(method: str, value: float | None) -> float:
     usual = _USUAL_VALUE[_known("smooth_method", method, list(_USUAL_VALUE))]
     if value is None:
@@ -416,7 +416,7 @@ def _smooth_value(method: str, value: float | None) -> float:
         raise ValueError(f"smooth_value is a number from 0 up, got {value}")
     return float(value)
 
-# %% ../../nbs/03_evaluation/05_bleu.ipynb #dd442ca5
+
 @dataclass(frozen=True)
 class BleuScore:
     "A BLEU score, and what it was made of."
@@ -493,28 +493,6 @@ def corpus_bleu(
     }
     return replace(found, signature=signature_of(settings))
 
-# %% ../../nbs/03_evaluation/05_bleu.ipynb #da70e141
-def sentence_bleu(
-    hypothesis: str,
-    references: Sequence[str],  # of this one output
-    smooth_method: SmoothMethod = "exp",
-    smooth_value: float | None = None,
-    lowercase: bool = False,
-    tokenize: TokenizerName = "13a",
-    use_effective_order: bool = True,
-) -> BleuScore:
-    "The BLEU score of one output, from 0 to 100: rough, and no part of a corpus's score."
-    outputs, sets = check_sentence(hypothesis, references)
-    return corpus_bleu(
-        outputs,
-        sets,
-        smooth_method,
-        smooth_value,
-        lowercase=lowercase,
-        tokenize=tokenize,
-        use_effective_order=use_effective_order,
-    )
-
 # %% ../../nbs/03_evaluation/05_bleu.ipynb #d7422964
 def signature_of(settings: Mapping[str, str]) -> str:
     "The settings in sacreBLEU's form; the version says that this library computed the score."
@@ -537,3 +515,25 @@ def _warn_of_tokenized(outputs: Sequence[str]) -> None:
             "which changes the score. Score the text as it is read, or pass force=True.",
             stacklevel=3,
         )
+
+
+def sentence_bleu(
+    hypothesis: str,
+    references: Sequence[str],  # of this one output
+    smooth_method: SmoothMethod = "exp",
+    smooth_value: float | None = None,
+    lowercase: bool = False,
+    tokenize: TokenizerName = "13a",
+    use_effective_order: bool = True,
+) -> BleuScore:
+    "The BLEU score of one output, from 0 to 100: rough, and no part of a corpus's score."
+    outputs, sets = check_sentence(hypothesis, references)
+    return corpus_bleu(
+        outputs,
+        sets,
+        smooth_method,
+        smooth_value,
+        lowercase=lowercase,
+        tokenize=tokenize,
+        use_effective_order=use_effective_order,
+    )
