@@ -174,7 +174,7 @@ class LineTokenizer:
             return _with_ends(self, line, words)
         return list(chain.from_iterable(map(self.tokens_of.__getitem__, words)))
 
-# %% ../../nbs/03_evaluation/05_bleu.ipynb #7232eb74
+
 def bleu_tokens(
     text: str,
     tokenize: TokenizerName = "13a",
@@ -345,7 +345,7 @@ def references_per_item(references: Sequence[Sequence[str | None]]) -> str:
     counts = {sum(text is not None for text in texts) for texts in zip(*references)}
     return str(counts.pop()) if len(counts) == 1 else "var"
 
-# %% ../../nbs/03_evaluation/05_bleu.ipynb #60c2bf93
+
 _AT_ONCE = 1000  # items, so that memory for arrays doesn't grow with the corpus
 
 
@@ -493,7 +493,7 @@ def corpus_bleu(
     }
     return replace(found, signature=signature_of(settings))
 
-# %% ../../nbs/03_evaluation/05_bleu.ipynb #d7422964
+
 def signature_of(settings: Mapping[str, str]) -> str:
     "The settings in sacreBLEU's form; the version says that this library computed the score."
     named = settings | {"version": f"llm_course-{__version__}"}

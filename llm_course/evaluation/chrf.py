@@ -133,7 +133,7 @@ def chrf_statistics(
         found.append(rows[scores.argmax(0), np.arange(len(texts[0]))])
     return np.concatenate(found)
 
-# %% ../../nbs/03_evaluation/06_chrf.ipynb #aa6425a7
+# %% ../../nbs/03_evaluation/06_chrf.ipynb #80ca2d4e
 @dataclass(frozen=True)
 class ChrfScore:
     "A chrF score, and its settings."
@@ -162,7 +162,7 @@ def _check_options(char_order, word_order, beta, remove_whitespace, eps_smoothin
         raise ValueError(f"beta is above 0, got {beta}: 1 weighs P and R alike, 2 is chrF's")
     check_switches(remove_whitespace=remove_whitespace, eps_smoothing=eps_smoothing)
 
-# %% ../../nbs/03_evaluation/06_chrf.ipynb #80ca2d4e
+
 def corpus_chrf(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str | None]],  # [set][item]; None: the item has no such one
@@ -197,7 +197,7 @@ def corpus_chrf(
     }
     return ChrfScore(float(score), char_order, word_order, beta, signature_of(settings))
 
-# %% ../../nbs/03_evaluation/06_chrf.ipynb #8439f6f2
+
 def sentence_chrf(
     hypothesis: str,
     references: Sequence[str],  # of this one output
