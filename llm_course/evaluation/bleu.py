@@ -496,7 +496,7 @@ def corpus_bleu(
 
 def signature_of(settings: Mapping[str, str]) -> str:
     "The settings in sacreBLEU's form; the version says that this library computed the score."
-    named = settings | {"version": f"llm_course-{__version__}"}
+    named = {**settings, "version": f"llm_course-{__version__}"}
     return "|".join(f"{name}:{value}" for name, value in named.items())
 
 
