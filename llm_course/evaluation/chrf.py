@@ -59,7 +59,7 @@ def chrf_scores(
 
 
 def _added(values: Float[np.ndarray, "n *items"]) -> Float[np.ndarray, "*items"]:
-    "The sum over n, term by term: equal texts get equal scores to the last bit."
+    "The sum over n, from the first to the last: ties between references fall as in sacreBLEU."
     return np.asarray(np.cumsum(values, axis=0)[-1])
 
 # %% ../../nbs/03_evaluation/06_chrf.ipynb #ed89a23a
