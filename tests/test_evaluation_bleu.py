@@ -115,7 +115,7 @@ def test_a_line_of_any_signs_is_cut_as_sacrebleu_cuts_it():
     likely = strategies.sampled_from("ab1.,-&;\n \t“”()€中。<>")
 
 
-    @hypothesis.settings(max_examples=60, derandomize=True, deadline=None, database=None)
+    @hypothesis.settings(max_examples=40, derandomize=True, deadline=None, database=None)
     @hypothesis.given(strategies.text(assigned | likely, max_size=30))
     def compare(line):
         for name, tokenizer in theirs.items():
@@ -155,7 +155,7 @@ def test_statistics_are_sacrebleu_s_row_by_row():
     Oracle: sacreBLEU
     """
     sacrebleu = pytest.importorskip("sacrebleu")
-    for seed in range(6):
+    for seed in range(3):
         for name in ("13a", "intl", "char", "zh", "none"):
             for lower in (False, True):
                 corpus = odd_corpus(seed)
