@@ -130,12 +130,12 @@ def test_clusters_of_one_change_nothing_and_copies_add_nothing():
     assert math.isclose(error, standard_error(scores[shuffled], texts[shuffled].tolist()))
 
 
-    def mean(values):
+    def mean_of(values):
         return float(values.mean())
 
 
-    by_texts = bootstrap(mean, scores, clusters=texts, draws=1000)
-    alone = bootstrap(mean, scores, draws=1000)
+    by_texts = bootstrap(mean_of, scores, clusters=texts, draws=1000)
+    alone = bootstrap(mean_of, scores, draws=1000)
     assert by_texts.high - by_texts.low > 2 * (alone.high - alone.low)
 
 

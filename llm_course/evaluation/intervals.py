@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Scores', 'Interval', 'decimals', 'check_level', 'check_scores', 'check_generator', 'cluster_codes', 'standard_error',
-           'mean_interval', 'resample_counts', 'quantiles', 'student_draws', 'bootstrap', 'resampled_rows']
+           'mean_interval', 'resample_counts', 'quantiles', 'student_interval', 'student_draws', 'bootstrap',
+           'resampled_rows', 'bca_tails']
 
 # %% ../../nbs/03_evaluation/03_intervals.ipynb #7c42f29a
 import math
@@ -150,15 +151,11 @@ def mean_interval(
     values = check_scores("scores", scores, at_least=2)
     level = check_level(level)
     codes = cluster_codes(clusters, len(values))
-    mean = float(values.mean())
     if np.isin(values, (0, 1)).all():
         low, high = _clustered_wilson(values, codes, level)
     else:
-        error = standard_error(values, codes)
-        off = student_draws(values, codes, draws, check_generator(generator))
-        t_low, t_high = quantiles(off, np.array([1 - level, 1 + level]) / 2)
-        low, high = mean - t_high * error, mean - t_low * error
-    return Interval(mean, low, high, len(values), level)
+        low, high = student_interval(values, codes, level, draws, check_generator(generator))
+    return Interval(float(values.mean()), low, high, len(values), level)
 
 # %% ../../nbs/03_evaluation/03_intervals.ipynb #c7030adf
 def resample_counts(
@@ -180,9 +177,23 @@ def quantiles(draws: Float[np.ndarray, "draws"], shares: Float[np.ndarray, "q"])
     return np.quantile(draws, shares, method="weibull").tolist()
 
 
-def student_draws(
+def student_interval(
     values: Float[np.ndarray, "n"],
     codes: Int[np.ndarray, "n"],  # each item's cluster
+    level: float,
+    draws: int,
+    generator: np.random.Generator,
+) -> tuple[float, float]:
+    "The ends of the mean's bootstrap-t interval (Efron 1982)."
+    mean, error = float(values.mean()), standard_error(values, codes)
+    off = student_draws(values, codes, draws, generator)
+    t_low, t_high = quantiles(off, np.array([1 - level, 1 + level]) / 2)
+    return mean - t_high * error, mean - t_low * error
+
+
+def student_draws(
+    values: Float[np.ndarray, "n"],
+    codes: Int[np.ndarray, "n"],
     draws: int,
     generator: np.random.Generator,
 ) -> Float[np.ndarray, "draws"]:
@@ -250,7 +261,7 @@ def bootstrap(
     rows = resampled_rows(codes, draws, check_generator(generator))
     values = np.array([_measure(statistic, arrays, some) for some in rows])
     if method == "bca":
-        tails = _bca_tails(tails, values, value, _left_out(statistic, arrays, codes))
+        tails = bca_tails(tails, values, value, _left_out(statistic, arrays, codes))
     low, high = quantiles(values, tails)
     return Interval(value, low, high, len(codes), level)
 
@@ -310,7 +321,7 @@ def _left_out(
     return np.array([_measure(statistic, arrays, groups != group) for group in everybody])
 
 
-def _bca_tails(
+def bca_tails(
     tails: Float[np.ndarray, "2"],
     values: Float[np.ndarray, "draws"],  # of resamples
     value: float,  # of the sample
