@@ -45,11 +45,11 @@ class Interval:
 Scores = Sequence[Any] | np.ndarray | Tensor  # a number for each item, or True and False
 
 
-def decimals(width: float) -> int:  # from 0 to 6
+def decimals(width: float) -> int:  # from 1 to 6
     "How many decimals show two digits of an interval's width."
     if not 0 < width < math.inf:
         return 2
-    return min(max(1 - math.floor(math.log10(width)), 0), 6)
+    return min(max(1 - math.floor(math.log10(width)), 1), 6)
 
 
 def check_level(level: float) -> float:
@@ -111,7 +111,8 @@ def cluster_codes(
         return np.arange(n)
     if isinstance(clusters, (str, bytes)) or not isinstance(clusters, Iterable):
         raise TypeError(f"clusters is a list with one name an item, got {type(clusters).__name__}")
-    names = clusters.tolist() if hasattr(clusters, "tolist") else list(clusters)
+    as_list = getattr(clusters, "tolist", None)  # of arrays and tensors
+    names = as_list() if as_list else list(clusters)
     if len(names) != n:
         raise ValueError(f"clusters has one name an item: {n} items, but {len(names)} names")
     numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}

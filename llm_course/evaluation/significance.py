@@ -101,8 +101,8 @@ def compare(
         p = mcnemar(int(np.sum(differences < 0)), int(np.sum(differences > 0)))
     else:
         p = exchange_p(np.bincount(codes, differences), draws, generator)
-    means = float(first.mean()), float(second.mean())
-    return Comparison(float(differences.mean()), low, high, p, len(codes), *means, level)
+    mean_a, mean_b = float(first.mean()), float(second.mean())
+    return Comparison(mean_b - mean_a, low, high, p, len(codes), mean_a, mean_b, level)
 
 # %% ../../nbs/03_evaluation/04_significance.ipynb #f048b154
 def exchange_p(
@@ -199,7 +199,7 @@ def _compare_totals(
         exchanged = np.array(_differences(score, middle - moved, middle + moved))
         as_far += int(np.sum(np.abs(exchanged) >= abs(difference) * (1 - 1e-9)))
     p = (1 + as_far) / (1 + draws)
-    return Comparison(difference, low, high, p, len(codes), *values, level)
+    return Comparison(difference, low, high, p, len(codes), values[0], values[1], level)
 
 
 def _check_rows(name: str, rows: Any) -> Shaped[np.ndarray, "n k"]:
