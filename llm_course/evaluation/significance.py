@@ -254,7 +254,7 @@ def items_needed(
 ) -> int:
     "How many items show a true difference with this power."
     reach = _reach(level, power) * _positive("sd", sd)
-    return max(2, math.ceil((reach / _positive("effect", effect)) ** 2))
+    return max(2, math.ceil((reach / _positive("effect", effect)) ** 2 - 1e-9))
 
 # %% ../../nbs/03_evaluation/04_significance.ipynb #819b5536
 def _reach(level: float, power: float) -> float:
