@@ -95,17 +95,21 @@ def test_intervals_are_those_that_scipy_and_the_formulas_give():
         return x.mean(axis) / y.mean(axis)
 
 
+    def spread(x):
+        return float(np.std(x))
+
+
     for method, name in (("percentile", "percentile"), ("bca", "BCa")):
         for _ in range(3):
-            x, y = rng.lognormal(size=(2, 25))
-            ours = bootstrap(ratio, x, y, method=method, draws=4000, generator=rng)
-            found = stats.bootstrap(
-                (x, y), ratio_of_rows, paired=True, method=name, n_resamples=4000, rng=rng
-            )
-            theirs = found.confidence_interval
-            width = ours.high - ours.low  # both are drawn: equal to a few hundredths of the width
-            assert abs(ours.low - theirs.low) < 0.08 * width, (method, ours, theirs)
-            assert abs(ours.high - theirs.high) < 0.08 * width, (method, ours, theirs)
+            x, y = rng.exponential(size=(2, 20))
+            for ours, theirs, parts in ((ratio, ratio_of_rows, (x, y)), (spread, np.std, (x,))):
+                found = bootstrap(ours, *parts, method=method, draws=6000, generator=rng)
+                expected = stats.bootstrap(
+                    parts, theirs, paired=True, method=name, n_resamples=6000, rng=rng
+                ).confidence_interval
+                width = found.high - found.low  # both are drawn: equal to some hundredths of it
+                assert abs(found.low - expected.low) < 0.07 * width, (method, found, expected)
+                assert abs(found.high - expected.high) < 0.07 * width, (method, found, expected)
 
 
 # nbs/03_evaluation/03_intervals.ipynb #e9f84949
