@@ -298,7 +298,7 @@ def test_solution_worth_of_pairing():
         assert yours is not None and abs(yours - wanted) < 1e-6, f"correlation {r}: {wanted} times"
 
 
-# nbs/03_evaluation/04_significance.ipynb #95148738
+# nbs/03_evaluation/04_significance.ipynb #62b0a6bd
 def test_solution_benjamini_hochberg():
     for p, wanted in (
         ([0.01, 0.04, 0.03], [0.03, 0.04, 0.04]),
