@@ -44,6 +44,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'llm_course/evaluation/rouge.py'),
                                              'llm_course.evaluation.rouge._Kept.__missing__': ( '03_evaluation/rouge.html#_kept.__missing__',
                                                                                                 'llm_course/evaluation/rouge.py'),
+                                             'llm_course.evaluation.rouge._Read': ( '03_evaluation/rouge.html#_read',
+                                                                                    'llm_course/evaluation/rouge.py'),
                                              'llm_course.evaluation.rouge._Reader': ( '03_evaluation/rouge.html#_reader',
                                                                                       'llm_course/evaluation/rouge.py'),
                                              'llm_course.evaluation.rouge._Reader.__call__': ( '03_evaluation/rouge.html#_reader.__call__',

@@ -132,6 +132,8 @@ def rouge_lsum(
     target: Sequence[Sequence[Hashable]],
 ) -> Score:
     "ROUGE-Lsum: words of the target's lines that the prediction's lines reach (Lin 2004, 3.2)."
+    if len(prediction) == len(target) == 1:
+        return rouge_l(prediction[0], target[0])  # nothing to unite
     reached: Counter[Any] = Counter()
     for line in target:
         matches = match_bits(line)
@@ -145,6 +147,13 @@ def rouge_lsum(
 
 # %% ../../nbs/03_evaluation/08_rouge.ipynb #887962cd
 _SENTENCE_ENDS = re.compile(r"[.!?]\s+\w|[।。！？]\s*\w")  # and another one begins
+
+
+class _Read(NamedTuple):
+    "The words of a text, by line and all."
+
+    lines: list[list[Any]]
+    words: list[Any]
 
 
 class _Reader:
@@ -167,18 +176,19 @@ class _Reader:
         self.by_line = by_line
         self.n = self.one_line = self.unread = 0
 
-    def __call__(self, text: str) -> list[list[Any]]:
-        "The words of each line that isn't empty."
+    def __call__(self, text: str) -> _Read:
+        "The words of each line that isn't empty, and all of them."
         tokenize = self.tokenizer or classic_words
         lines = [list(tokenize(line)) for line in text.split("\n") if line]
         self.n += 1
         if self.by_line and len(lines) == 1 and _SENTENCE_ENDS.search(text):
             self.one_line += 1
-        if self.tokenizer is None and not any(lines) and any(map(str.isalpha, text)):
-            self.unread += 1
         if self.use_stemmer:
             lines = [list(map(stem, line)) for line in lines]
-        return lines
+        words = list(chain.from_iterable(lines))
+        if not words and self.tokenizer is None and any(map(str.isalpha, text)):
+            self.unread += 1
+        return _Read(lines, words)
 
     def warn(self):
         "What looked wrong, in one warning for each kind."
@@ -289,14 +299,13 @@ def _check_targets(name: str, target: Any) -> list[str]:
     return list(found)
 
 # %% ../../nbs/03_evaluation/08_rouge.ipynb #38dea3c3
-def _score(kind: str, prediction: list[list[Any]], target: list[list[Any]]) -> Score:
-    "One type of ROUGE, from the lines of both texts."
+def _score(kind: str, prediction: _Read, target: _Read) -> Score:
+    "One type of ROUGE for one pair."
     if kind == "rougeLsum":
-        return rouge_lsum(prediction, target)
-    ours, theirs = list(chain(*prediction)), list(chain(*target))
+        return rouge_lsum(prediction.lines, target.lines)
     if kind == "rougeL":
-        return rouge_l(ours, theirs)
-    return rouge_n(ours, theirs, int(kind.removeprefix("rouge")))
+        return rouge_l(prediction.words, target.words)
+    return rouge_n(prediction.words, target.words, int(kind.removeprefix("rouge")))
 
 
 def _best(
@@ -307,7 +316,7 @@ def _best(
     theirs = [read(target) for target in targets]
     best = {}
     for kind in kinds:
-        scores = [_score(kind, ours, lines) for lines in theirs]
+        scores = [_score(kind, ours, one) for one in theirs]
         best[kind] = max(scores, key=lambda score: score.fmeasure)
     return best
 
