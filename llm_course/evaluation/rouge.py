@@ -104,26 +104,25 @@ def lcs_places(
     words: Iterable[Hashable],  # a line of the prediction
 ) -> int:  # bit i is set where the line's word i is on the LCS
     "The places of a longest common subsequence; where there are several, rouge-score's choice."
-    row = left = (1 << n) - 1
-    rows, before = [], 0
+    row = everywhere = (1 << n) - 1
+    rows = []
     for word in words:
         match = matches.get(word, 0)
         if match:
             hits = row & match
             row = (row + hits) | (row - hits)
-        if match or before:  # of rows that nothing changed, the first is enough
-            rows.append((match, row))
-        before = match
+        rows.append((match, row))
     found = 0
+    left = everywhere  # the places up to where we are
     for match, row in reversed(rows):
-        stops = (match | ~row) & left  # the word stands here, or the number rises here
+        stops = (match | ~row) & left  # the word stands there, or the number rises there
         if not stops:
             break
-        bit = 1 << (stops.bit_length() - 1)  # the last of them
-        found |= match & bit
-        left = bit - 1  # go on to the left of it
-        if not match & bit:
-            left |= bit  # only up a row
+        bit = 1 << (stops.bit_length() - 1)  # the nearest of them
+        left = 2 * bit - 1  # up a row, at this place
+        if match & bit:
+            found |= bit
+            left = bit - 1  # diagonally: up a row, and to the left of it
     return found
 
 # %% ../../nbs/03_evaluation/08_rouge.ipynb #52416cc7
@@ -131,7 +130,7 @@ def rouge_lsum(
     prediction: Sequence[Sequence[Hashable]],  # its lines, each a list of words
     target: Sequence[Sequence[Hashable]],
 ) -> Score:
-    "ROUGE-Lsum: words of the target's lines that the prediction's lines reach (Lin 2004, 3.2)."
+    "ROUGE-Lsum: what the prediction's lines reach of the target's lines (Lin 2004, section 3.2)."
     if len(prediction) == len(target) == 1:
         return rouge_l(prediction[0], target[0])  # nothing to unite
     reached: Counter[Any] = Counter()
@@ -144,66 +143,6 @@ def rouge_lsum(
     available = Counter(chain.from_iterable(prediction))
     n_wanted = sum(map(len, target))
     return score_of(shared_count(reached, available), available.total(), n_wanted)
-
-# %% ../../nbs/03_evaluation/08_rouge.ipynb #887962cd
-_SENTENCE_ENDS = re.compile(r"[.!?]\s+\w|[।。！？]\s*\w")  # and another one begins
-
-
-class _Read(NamedTuple):
-    "The words of a text, by line and all."
-
-    lines: list[list[Any]]
-    words: list[Any]
-
-
-class _Reader:
-    "Cuts texts into lines of words, and counts what looks wrong."
-
-    def __init__(
-        self,
-        use_stemmer: bool,
-        tokenizer: Callable[[str], Sequence[Hashable]] | None,
-        by_line: bool,  # whether lines matter
-    ):
-        check_switches(use_stemmer=use_stemmer)
-        if tokenizer is not None and not callable(tokenizer):
-            kind = type(tokenizer).__name__
-            raise TypeError(f"tokenizer is a function from a text to its words, got {kind}")
-        if use_stemmer:
-            _porter()  # tells at once if it is missing
-        self.use_stemmer = use_stemmer
-        self.tokenizer = tokenizer
-        self.by_line = by_line
-        self.n = self.one_line = self.unread = 0
-
-    def __call__(self, text: str) -> _Read:
-        "The words of each line that isn't empty, and all of them."
-        tokenize = self.tokenizer or classic_words
-        lines = [list(tokenize(line)) for line in text.split("\n") if line]
-        self.n += 1
-        if self.by_line and len(lines) == 1 and _SENTENCE_ENDS.search(text):
-            self.one_line += 1
-        if self.use_stemmer:
-            lines = [list(map(stem, line)) for line in lines]
-        words = list(chain.from_iterable(lines))
-        if not words and self.tokenizer is None and any(map(str.isalpha, text)):
-            self.unread += 1
-        return _Read(lines, words)
-
-    def warn(self):
-        "What looked wrong, in one warning for each kind."
-        if self.one_line:
-            warnings.warn(
-                f"rougeLsum compares line by line, but {self.one_line} of {self.n} texts are one "
-                "line that seems to hold several sentences: put a newline after each sentence",
-                stacklevel=3,
-            )
-        if self.unread:
-            warnings.warn(
-                f"{self.unread} of {self.n} texts have letters, but none from a to z, so they "
-                "score 0: tokenizer=unicode_words reads every script",
-                stacklevel=3,
-            )
 
 # %% ../../nbs/03_evaluation/08_rouge.ipynb #e9650106
 @lru_cache(maxsize=1)
@@ -298,7 +237,67 @@ def _check_targets(name: str, target: Any) -> list[str]:
             raise ValueError(f"{where} is blank: there is nothing to recall; leave the pair out")
     return list(found)
 
-# %% ../../nbs/03_evaluation/08_rouge.ipynb #38dea3c3
+
+_SENTENCE_ENDS = re.compile(r"[.!?]\s+\w|[।。！？]\s*\w")  # and another one begins
+
+
+class _Read(NamedTuple):
+    "The words of a text, by line and all."
+
+    lines: list[list[Any]]
+    words: list[Any]
+
+
+class _Reader:
+    "Cuts texts into lines of words, and counts what looks wrong."
+
+    def __init__(
+        self,
+        use_stemmer: bool,
+        tokenizer: Callable[[str], Sequence[Hashable]] | None,
+        by_line: bool,  # whether lines matter
+    ):
+        check_switches(use_stemmer=use_stemmer)
+        if tokenizer is not None and not callable(tokenizer):
+            kind = type(tokenizer).__name__
+            raise TypeError(f"tokenizer is a function from a text to its words, got {kind}")
+        if use_stemmer:
+            _porter()  # tells at once if it is missing
+        self.use_stemmer = use_stemmer
+        self.tokenizer = tokenizer
+        self.by_line = by_line
+        self.n = self.one_line = self.unread = 0
+
+    def __call__(self, text: str) -> _Read:
+        "The words of each line that isn't empty, and all of them."
+        tokenize = self.tokenizer or classic_words
+        lines = [list(tokenize(line)) for line in text.split("\n") if line]
+        self.n += 1
+        if self.by_line and len(lines) == 1 and _SENTENCE_ENDS.search(text):
+            self.one_line += 1
+        if self.use_stemmer:
+            lines = [list(map(stem, line)) for line in lines]
+        words = list(chain.from_iterable(lines))
+        if not words and self.tokenizer is None and any(map(str.isalpha, text)):
+            self.unread += 1
+        return _Read(lines, words)
+
+    def warn(self):
+        "What looked wrong, in one warning for each kind."
+        if self.one_line:
+            warnings.warn(
+                f"rougeLsum compares line by line, but {self.one_line} of {self.n} texts are one "
+                "line that seems to hold several sentences: put a newline after each sentence",
+                stacklevel=3,
+            )
+        if self.unread:
+            warnings.warn(
+                f"{self.unread} of {self.n} texts have letters, but none from a to z, so they "
+                "score 0: tokenizer=unicode_words reads every script",
+                stacklevel=3,
+            )
+
+
 def _score(kind: str, prediction: _Read, target: _Read) -> Score:
     "One type of ROUGE for one pair."
     if kind == "rougeLsum":
@@ -320,7 +319,7 @@ def _best(
         best[kind] = max(scores, key=lambda score: score.fmeasure)
     return best
 
-
+# %% ../../nbs/03_evaluation/08_rouge.ipynb #ec4ff4ab
 def rouge(
     prediction: str,
     target: str | Sequence[str],  # the reference, or several
@@ -374,7 +373,7 @@ class CorpusRouge:
             for kind, scores in self.items.items()
         }
 
-# %% ../../nbs/03_evaluation/08_rouge.ipynb #b240c3d7
+
 def bootstrap(
     scores: Float[np.ndarray, "n k"],  # k numbers of each of n pairs; k = 3 for ROUGE
     confidence: float = 0.95,  # the share of means inside
@@ -396,7 +395,7 @@ def bootstrap(
     low, mid, high = np.percentile(means, levels, axis=0)
     return Aggregate(Score(*low.tolist()), Score(*mid.tolist()), Score(*high.tolist()))
 
-# %% ../../nbs/03_evaluation/08_rouge.ipynb #ec4ff4ab
+
 def corpus_rouge(
     predictions: Sequence[str],
     targets: Sequence[str | Sequence[str]],  # of each prediction: a reference, or several
@@ -413,7 +412,7 @@ def corpus_rouge(
     read.warn()
     return CorpusRouge({kind: np.array([row[kind] for row in rows]) for kind in kinds})
 
-# %% ../../nbs/03_evaluation/08_rouge.ipynb #44b9a74f
+
 def _check_corpus(predictions: Any, targets: Any) -> list[tuple[str, list[str]]]:
     for name, texts in (("predictions", predictions), ("targets", targets)):
         if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
