@@ -88,8 +88,8 @@ def lcs_length(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
     for word in b:
         match = matches.get(word, 0)
         if match:
-            hits = row & match
-            row = (row + hits) | (row - hits)
+            inside = row & match
+            row = (row + inside) | (row - inside)
     return len(a) - (row & everywhere).bit_count()  # the rises
 
 
@@ -109,8 +109,8 @@ def lcs_places(
     for word in words:
         match = matches.get(word, 0)
         if match:
-            hits = row & match
-            row = (row + hits) | (row - hits)
+            inside = row & match
+            row = (row + inside) | (row - inside)
         rows.append((match, row))
     found = 0
     left = everywhere  # the places up to where we are
@@ -375,7 +375,7 @@ class CorpusRouge:
 
 
 def bootstrap(
-    scores: Float[np.ndarray, "n k"],  # k numbers of each of n pairs; k = 3 for ROUGE
+    scores: Float[np.ndarray, "n 3"],  # precision, recall and F of n pairs
     confidence: float = 0.95,  # the share of means inside
     n_samples: int = 1000,  # means
     rng: np.random.RandomState | None = None,  # None: one with seed 0
@@ -386,7 +386,7 @@ def bootstrap(
     n_samples = whole_number("n_samples", n_samples, at_least=1)
     rng = rng or np.random.RandomState(0)
     n = len(scores)
-    means = np.empty((n_samples, scores.shape[1]))
+    means = np.empty((n_samples, 3))
     for i in range(n_samples):
         drawn = rng.randint(0, n, size=n)
         means[i] = scores[drawn].mean(0)
