@@ -202,7 +202,7 @@ DEFAULT_TYPES = ("rouge1", "rouge2", "rougeL")
 def _check_types(rouge_types: Any) -> tuple[str, ...]:
     if isinstance(rouge_types, str) or not isinstance(rouge_types, Iterable):
         raise TypeError(f'rouge_types is a list such as ["rouge1", "rougeL"], got {rouge_types!r}')
-    kinds = tuple(dict.fromkeys(rouge_types))
+    kinds: tuple[Any, ...] = tuple(dict.fromkeys(rouge_types))
     for kind in kinds:
         if not (isinstance(kind, str) and re.fullmatch(r"rouge([1-9]|L|Lsum)", kind)):
             raise ValueError(
