@@ -52,6 +52,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'llm_course/evaluation/rouge.py'),
                                              'llm_course.evaluation.rouge._Reader.__init__': ( '03_evaluation/rouge.html#_reader.__init__',
                                                                                                'llm_course/evaluation/rouge.py'),
+                                             'llm_course.evaluation.rouge._Reader._words': ( '03_evaluation/rouge.html#_reader._words',
+                                                                                             'llm_course/evaluation/rouge.py'),
                                              'llm_course.evaluation.rouge._Reader.warn': ( '03_evaluation/rouge.html#_reader.warn',
                                                                                            'llm_course/evaluation/rouge.py'),
                                              'llm_course.evaluation.rouge._best': ( '03_evaluation/rouge.html#_best',

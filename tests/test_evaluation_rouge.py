@@ -211,6 +211,8 @@ def test_corpora_that_do_not_fit_are_refused():
         corpus_rouge([], [])
     with expect_fail(TypeError, "tokenizer is a function"):
         rouge("a", "a", tokenizer="unicode")
+    with expect_fail(TypeError, "tokenizer gives a list of words, got a text"):
+        rouge("a", "a", tokenizer=str.lower)
     with expect_fail(TypeError, "use_stemmer is True or False"):
         rouge("a", "a", use_stemmer="porter")
     with expect_fail(ValueError, "confidence is above 0"):

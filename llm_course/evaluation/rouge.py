@@ -270,8 +270,7 @@ class _Reader:
 
     def __call__(self, text: str) -> _Read:
         "The words of each line that isn't empty, and all of them."
-        tokenize = self.tokenizer or classic_words
-        lines = [list(tokenize(line)) for line in text.split("\n") if line]
+        lines = [self._words(line) for line in text.split("\n") if line]
         self.n += 1
         if self.by_line and len(lines) == 1 and _SENTENCE_ENDS.search(text):
             self.one_line += 1
@@ -281,6 +280,14 @@ class _Reader:
         if not words and self.tokenizer is None and any(map(str.isalpha, text)):
             self.unread += 1
         return _Read(lines, words)
+
+    def _words(self, line: str) -> list[Any]:
+        if self.tokenizer is None:
+            return classic_words(line)
+        words = self.tokenizer(line)
+        if isinstance(words, str):
+            raise TypeError("tokenizer gives a list of words, got a text; use list for characters")
+        return list(words)
 
     def warn(self):
         "What looked wrong, in one warning for each kind."
