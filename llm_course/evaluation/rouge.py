@@ -115,7 +115,7 @@ def lcs_places(
     found = 0
     left = everywhere  # the places up to where we are
     for match, row in reversed(rows):
-        stops = (match | ~row) & left  # the word stands there, or the number rises there
+        stops = (match | ~row) & left  # the word stands there, or the number rises (a 0 of row)
         if not stops:
             break
         bit = 1 << (stops.bit_length() - 1)  # the nearest of them
@@ -179,7 +179,7 @@ class _Kept(dict[int, str]):
             self[code] = f" {char} "  # written without spaces: a word of its own
         elif kind[0] in "LMN":  # letters, marks, numbers
             self[code] = char
-        elif kind == "Cf" and char != "\u200b":  # joins letters, or says in which direction
+        elif kind == "Cf" and char != "\u200b":  # invisible; but U+200B is a space
             self[code] = ""
         return self[code]
 
@@ -320,8 +320,12 @@ def _best(
     "For each type, the score against the target whose F is highest; of equals, the first."
     ours = read(prediction)
     theirs = [read(target) for target in targets]
-    best = {}
+    best: dict[str, Score] = {}
+    one_line = all(len(text.lines) == 1 for text in [ours, *theirs])
     for kind in kinds:
+        if kind == "rougeLsum" and one_line and "rougeL" in best:
+            best[kind] = best["rougeL"]  # nothing to unite
+            continue
         scores = [_score(kind, ours, one) for one in theirs]
         best[kind] = max(scores, key=lambda score: score.fmeasure)
     return best
@@ -415,9 +419,12 @@ def corpus_rouge(
     kinds = _check_types(rouge_types)
     read = _Reader(use_stemmer, tokenizer, "rougeLsum" in kinds)
     pairs = _check_corpus(predictions, targets)
-    rows = [_best(kinds, read, prediction, found) for prediction, found in pairs]
+    items = {kind: np.empty((len(pairs), 3)) for kind in kinds}
+    for i, (prediction, references) in enumerate(pairs):
+        for kind, score in _best(kinds, read, prediction, references).items():
+            items[kind][i] = score
     read.warn()
-    return CorpusRouge({kind: np.array([row[kind] for row in rows]) for kind in kinds})
+    return CorpusRouge(items)
 
 
 def _check_corpus(predictions: Any, targets: Any) -> list[tuple[str, list[str]]]:
