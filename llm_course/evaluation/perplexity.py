@@ -143,7 +143,8 @@ def _as_ids(lm: LanguageModel, i: int, pair: Any) -> tuple[list[int], list[int]]
     "Context and continuation of pair number `i`, in ids."
     if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
         raise TypeError(f"pair {i} is no (context, continuation): {str(pair)[:60]!r}")
-    context, continuation = pair
+    context: Any = pair[0]
+    continuation: Any = pair[1]
     texts = [isinstance(part, str) for part in pair]
     if all(texts):
         return encode_pair(lm.tokenizer, context, continuation)
