@@ -128,6 +128,30 @@ def measured(who: str, path: Path, folder: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def report(runs: dict[str, list[dict]], repeats: int) -> None:
+    "Prints and saves what was measured so far."
+    rows = []
+    for who, found in runs.items():
+        row = {"who": who, "nats a token": found[0]["nll"], "tokens": found[0]["tokens"]}
+        for key in ("tokens_per_second", "loaded_mb", "peak_mb", "above_mb"):
+            row[key] = median([one[key] for one in found])
+        rows.append(row)
+    pairs = list(zip(runs["ours"], runs["transformers"]))
+    speeds = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in pairs]
+    ratios = {
+        "speed": median(speeds),
+        "least": min(speeds),
+        "most": max(speeds),
+        "peak above the loaded model": rows[0]["above_mb"] / rows[1]["above_mb"],
+        "whole peak": rows[0]["peak_mb"] / rows[1]["peak_mb"],
+        "relative difference of nats": abs(rows[0]["nats a token"] / rows[1]["nats a token"] - 1),
+    }
+    print(table(rows, 4))
+    print(table([ratios]))
+    settings = {"window": WINDOW, "stride": STRIDE, "repeats": repeats}
+    save("perplexity", {"what": WHAT, "rows": rows, "ratios": ratios, **settings}, PACKAGES)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
@@ -149,26 +173,7 @@ def main():
             for who in rotated(list(WHO), i):
                 runs[who].append(measured(who, path, temp))
                 print(f"  round {i + 1}/{args.repeats}  {who}: {runs[who][-1]}", file=sys.stderr)
-    rows = []
-    for who, found in runs.items():
-        row = {"who": who, "nats a token": found[0]["nll"], "tokens": found[0]["tokens"]}
-        for key in ("tokens_per_second", "loaded_mb", "peak_mb", "above_mb"):
-            row[key] = median([one[key] for one in found])
-        rows.append(row)
-    pairs = list(zip(runs["ours"], runs["transformers"]))
-    speeds = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in pairs]
-    ratios = {
-        "speed": median(speeds),
-        "least": min(speeds),
-        "most": max(speeds),
-        "peak above the loaded model": rows[0]["above_mb"] / rows[1]["above_mb"],
-        "whole peak": rows[0]["peak_mb"] / rows[1]["peak_mb"],
-        "relative difference of nats": abs(rows[0]["nats a token"] / rows[1]["nats a token"] - 1),
-    }
-    print(table(rows, 4))
-    print(table([ratios]))
-    settings = {"window": WINDOW, "stride": STRIDE, "repeats": args.repeats}
-    save("perplexity", {"what": WHAT, "rows": rows, "ratios": ratios, **settings}, PACKAGES)
+            report(runs, i + 1)
 
 
 if __name__ == "__main__":
