@@ -5,8 +5,8 @@ python benchmarks/perplexity.py --tokens 6000 --repeats 5
 
 The same weights, text, windows and stride. The recipe is the one of transformers' documentation:
 each window goes through model(ids, labels=...), where the labels of what was scored before are
--100. Memory is that of a process of its own, counted after the weights were read once. Speed is taken
-in one process, round after round in turn: between two processes this machine changes by a quarter.
+-100. Memory is that of a process of its own, counted after the weights were read once. Speed is
+taken in one process, in turn: between two processes this machine changes by a quarter.
 """
 
 from common import in_turn, median, save, table  # before torch: it sets the environment
