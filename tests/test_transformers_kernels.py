@@ -281,7 +281,7 @@ def test_a_sequence_shorter_than_its_queries_and_an_empty_one_give_zeros():
     assert found[1].eq(0).all()
 
 
-# nbs/01_transformers/14_kernels.ipynb #321e696e
+# nbs/01_transformers/14_kernels.ipynb #aa8cdaf0
 @pytest.mark.gpu
 def test_gpu_matches_float64_at_real_sizes():
     def check(dtype, size, t_q, t_k, window, tiles):
@@ -299,14 +299,30 @@ def test_gpu_matches_float64_at_real_sizes():
             assert error <= limit, (dtype, size, t_q, tiles, found, limits)
 
 
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        for size in (16, 40, 64, 80, 128, 256):
-            tiles = (16, 16) if size == 256 else (32, 32)  # few to compile
-            for t_q, t_k, window in ((1024, 1024, None), (300, 2000, 500), (1, 4097, None)):
-                check(dtype, size, t_q, t_k, window, tiles)
-    for size in (64, 128):
-        for tiles in (None, (64, 64), (128, 64), (32, 128)):  # None: tuned
-            check(torch.bfloat16, size, 1024, 1024, None, tiles)
+    for size in (16, 40, 64, 80, 128, 256):
+        for t_q, t_k, window in ((1024, 1024, None), (300, 2000, 500), (1, 4097, None)):
+            check(torch.bfloat16, size, t_q, t_k, window, (32, 32))
+    for dtype in (torch.float32, torch.float16):
+        check(dtype, 64, 300, 2000, 500, (32, 32))
+    for tiles in (None, (64, 64), (128, 64), (32, 128)):  # None: tuned
+        check(torch.bfloat16, 64, 1024, 1024, None, tiles)
+
+
+# nbs/01_transformers/14_kernels.ipynb #604a92d7
+def test_what_the_tuner_was_not_made_for_is_left_to_pytorch():
+    from unittest.mock import patch
+
+    from llm_course.transformers.flash import fits_triton
+
+    gpu = torch.device("cuda")
+    with patch("torch.cuda.get_device_capability", lambda device: (9, 0)):
+        assert fits_triton(gpu, torch.bfloat16, 256)
+        assert not fits_triton(gpu, torch.bfloat16, 257)
+        assert fits_triton(gpu, torch.float32, 128)
+        assert not fits_triton(gpu, torch.float32, 129)
+        assert not fits_triton(gpu, torch.float64, 64)
+    with patch("torch.cuda.get_device_capability", lambda device: (7, 5)):
+        assert not fits_triton(gpu, torch.bfloat16, 64)
 
 
 # nbs/01_transformers/14_kernels.ipynb #431c7c32
