@@ -91,7 +91,7 @@ def test_without_newlines_lsum_is_l_and_only_ours_says_so():
                 if library == "ours":
                     found = rouge(*texts, ["rougeL", "rougeLsum"])
                 else:
-                    found = theirs.score(texts[1], texts[0])
+                    found = theirs.score(texts[1], texts[0])  # the target first
             length, by_line = (found[kind].fmeasure for kind in ("rougeL", "rougeLsum"))
             says = "a warning" if caught else "nothing"
             print(f"{name:8}  {library:11}  L {length:.3f}  Lsum {by_line:.3f}  says {says}")
@@ -243,7 +243,7 @@ def test_corpora_that_do_not_fit_are_refused():
         corpus_rouge(["a", "b"], ["a", ["", "b"]])
 
 
-# nbs/03_evaluation/07_rouge.ipynb #e9650106
+# nbs/03_evaluation/07_rouge.ipynb #485a5075
 def test_lost_line_breaks_and_other_scripts_are_warned_of():
     def warned(*args, **options):
         with warnings.catch_warnings(record=True) as caught:
