@@ -438,7 +438,7 @@ def smoothed_precisions(
         found.append(100 * count / total)
     return found
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #ea3e215c
+# %% ../../nbs/03_evaluation/04_bleu.ipynb #366dead7
 def score_of_statistics(
     statistics: Int[np.ndarray, "items columns"] | Int[np.ndarray, "columns"],
     smooth_method: SmoothMethod = "exp",
@@ -463,7 +463,7 @@ def score_of_statistics(
         score = bp * math.exp(sum(math.log(p) for p in precisions[:used]) / used)
     return BleuScore(score, counts, totals, precisions, bp, sys_len, ref_len)
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #366dead7
+
 def corpus_bleu(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str | None]],  # [set][item]; None: the item has no such one
