@@ -15,16 +15,17 @@ import pytest
 
 
 # nbs/03_evaluation/07_rouge.ipynb #f98b51b1
-def lcs_table(a, b):
-    "[j][i]: the LCS of the first j words of b and the first i words of a."
-    table = [[0] * (len(a) + 1)]
-    for word in b:
-        above, row = table[-1], [0]
-        for i, other in enumerate(a):
+def lcs_table(across, down):
+    "[row][column]: the LCS of the first words of `down` and the first words of `across`."
+    table = [[0] * (len(across) + 1)]
+    for word in down:
+        above = table[-1]
+        row = [0]
+        for column, other in enumerate(across):
             if word == other:
-                row.append(above[i] + 1)
+                row.append(above[column] + 1)
             else:
-                row.append(max(above[i + 1], row[i]))
+                row.append(max(above[column + 1], row[column]))
         table.append(row)
     return table
 
@@ -92,10 +93,10 @@ def test_without_newlines_lsum_is_l_and_only_ours_says_so():
                     found = rouge(*texts, ["rougeL", "rougeLsum"])
                 else:
                     found = theirs.score(texts[1], texts[0])  # the target first
-            length, by_line = (found[kind].fmeasure for kind in ("rougeL", "rougeLsum"))
+            in_order, by_line = (found[kind].fmeasure for kind in ("rougeL", "rougeLsum"))
             says = "a warning" if caught else "nothing"
-            print(f"{name:8}  {library:11}  L {length:.3f}  Lsum {by_line:.3f}  says {says}")
-            assert (length == by_line) == (between == " ")
+            print(f"{name:8}  {library:11}  L {in_order:.3f}  Lsum {by_line:.3f}  says {says}")
+            assert (in_order == by_line) == (between == " ")
             assert bool(caught) == (between == " " and library == "ours")
 
 
