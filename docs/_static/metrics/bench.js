@@ -147,11 +147,13 @@ function lineOf(name, kind, ...content) {
   const text = make("p", { dir: "auto" }, ...content);
   return make("div", { class: `text ${kind}` }, make("b", { class: "who" }, name), text);
 }
+
 function colouredWords(name, kind, items, found) {
   if (items.length === 0) return lineOf(name, kind, make("i", {}, "no words"));
   const spans = items.map((item, at) => make("span", { class: found[at] }, item));
   return lineOf(name, kind, ...spans.flatMap((span) => [span, " "]));
 }
+
 function colouredCharacters(name, kind, text, found) {
   const pieces = [];
   let at = 0;
@@ -167,8 +169,8 @@ function colouredCharacters(name, kind, text, found) {
 
 // A choice of runs as radio buttons, which stays while the texts change.
 function runPicker(panel, draw) {
-  const title = panel === "rouge" ? "ROUGE" : "Runs of";
-  const box = make("fieldset", { class: "runs" }, make("legend", {}, title));
+  const title = { bleu: "Runs of tokens", chrf: "Runs of characters", rouge: "ROUGE" };
+  const box = make("fieldset", { class: "runs" }, make("legend", {}, title[panel]));
   for (const [value, label] of RUNS[panel]) {
     const radio = make("input", { type: "radio", name: `metrics-${panel}`, value });
     radio.addEventListener("change", () => {
@@ -178,23 +180,22 @@ function runPicker(panel, draw) {
     box.append(make("label", {}, radio, make("span", {}, label)));
   }
   const check = () => {
-    for (const radio of box.querySelectorAll("input")) radio.checked = radio.value === state.run[panel];
+    for (const radio of box.querySelectorAll("input")) {
+      radio.checked = radio.value === state.run[panel];
+    }
   };
   return { box, check };
 }
 
 const legend = (...kinds) => {
-  const said = {
-    hit: "counts",
-    over: "in a reference, but not so often",
-    miss: "doesn't count",
-  };
+  const said = { hit: "counts", over: "clipped (too often)", miss: "doesn't count" };
   const line = make("p", { class: "legend" });
   for (const kind of kinds) line.append(make("span", { class: kind }, said[kind]), " ");
   return line;
 };
 const nameOf = (at, all) => (all.length > 1 ? `Reference ${at + 1}` : "Reference");
-const chosenReference = (at, all) => (all.length > 1 ? `Against reference ${at + 1}, the best of ${all.length}. ` : "");
+const chosenReference = (at, all) =>
+  all.length > 1 ? `Against reference ${at + 1}, the best of ${all.length}. ` : "";
 
 // BLEU -------------------------------------------------------------------------------------------
 
@@ -217,8 +218,9 @@ function bleuRuns(n, ours, allowed) {
   for (const [run, count] of ours) {
     const most = allowed.get(run) ?? 0;
     const kept = Math.min(count, most);
-    const mark = kept === 0 ? "miss" : kept < count ? "over" : "hit";
-    const said = count === kept ? String(kept) : `${kept} of ${count}`;
+    let mark = kept < count ? "over" : "hit";
+    if (kept === 0) mark = "miss";
+    const said = count === kept || count === 1 ? String(kept) : `${kept} of ${count}`;
     const chip = make("button", {
       type: "button",
       class: mark,
@@ -244,13 +246,16 @@ function pointAt(panel, run) {
   }
 }
 
+// How many of the counts are 0, up to the i-th: that often is half taken.
+const zeros = (counts, i) => counts.slice(0, i + 1).filter((count) => count === 0).length;
+
 function bleuTable() {
   const { counts, totals, precisions } = state.scores.bleu;
   return tableOf("Precisions of BLEU", ["Runs of", "count", "of", "precision"],
     counts.map((count, i) => {
       const isSmoothed = count === 0 && i < precisions.length;
       const precision = i < precisions.length ? percent(precisions[i]) : "left out";
-      const shown = isSmoothed ? `0 → ${precisions[i] * totals[i]}` : String(count);
+      const shown = isSmoothed ? `0 → ${0.5 ** zeros(counts, i)}` : String(count);
       const kind = String(i + 1) === state.run.bleu ? "current" : "";
       return { cells: [String(i + 1), shown, String(totals[i]), precision], kind };
     }));
@@ -277,14 +282,14 @@ function bleuSum() {
 
 const bleuNotes = () => {
   const { counts, precisions } = state.scores.bleu;
-  const notes = [];
+  const notes = ["Tokens as the tokenizer 13a cuts them: signs stand alone. "];
   if (precisions.some((_, i) => counts[i] === 0)) {
     notes.push("A product with a 0 is 0, so the first 0 becomes half a match, the next a quarter, and so on. ");
   }
   if (precisions.length > 0 && precisions.length < 4) {
     notes.push("Runs that the candidate is too short to have are left out.");
   }
-  return notes.length > 0 ? [make("p", { class: "hint" }, ...notes)] : [];
+  return make("p", { class: "hint" }, ...notes);
 };
 
 function drawBleu({ left, right, panel }) {
@@ -292,7 +297,7 @@ function drawBleu({ left, right, panel }) {
   const { lines, ours, allowed } = bleuTexts(n);
   if (!ours.has(state.chosen)) state.chosen = null;
   left.replaceChildren(...lines, legend("hit", "over", "miss"), bleuRuns(n, ours, allowed));
-  right.replaceChildren(bleuTable(), ...bleuSum(), ...bleuNotes());
+  right.replaceChildren(bleuTable(), ...bleuSum(), bleuNotes());
   pointAt(panel, state.chosen);
 }
 
@@ -330,7 +335,10 @@ function chrfTexts() {
     .map((mark) => (mark === "hit" ? "hit" : "miss"));
   const name = nameOf(chrfpp.reference, references);
   if (kind === "words") {
-    return [colouredWords("Candidate", "ours", ours, found), colouredWords(name, "theirs", theirs, wanted)];
+    return [
+      colouredWords("Candidate", "ours", ours, found),
+      colouredWords(name, "theirs", theirs, wanted),
+    ];
   }
   return [
     colouredCharacters("Candidate", "ours", candidate, found),
@@ -355,7 +363,8 @@ function drawChrf({ left, right }) {
     make("p", { class: "formula" }, make("b", {}, `${name} `),
       `P ${share(precision)}, R ${share(recall)} → ${score.toFixed(1)}`);
   left.replaceChildren(...chrfTexts(), legend("hit", "over", "miss"));
-  const hint = chosenReference(chrfpp.reference, references) +
+  const other = chrf.reference === chrfpp.reference ? "" : `(chrF prefers reference ${chrf.reference + 1}.) `;
+  const hint = chosenReference(chrfpp.reference, references) + other +
     "P and R are the means of their columns. chrF is 100 · 5PR/(4P + R), so recall counts more; " +
     "chrF++ has runs of words, too.";
   right.replaceChildren(chrfTable(), line("chrF", chrf), line("chrF++", chrfpp), make("p", { class: "hint" }, hint));
@@ -371,7 +380,8 @@ function shiftLine({ before, after, start, place, length }) {
     const block = make("span", { class: "hit" }, words.slice(at, at + length).join(" "));
     return [`${words.slice(0, at).join(" ")} `, block, ` ${words.slice(at + length).join(" ")}`];
   };
-  return make("li", {}, make("b", {}, "Shift "), ...withBlock(before, start), " → ", ...withBlock(after, place));
+  const [from, to] = [withBlock(before, start), withBlock(after, place)];
+  return make("li", {}, make("b", {}, "Shift "), ...from, " → ", ...to);
 }
 
 function terSteps() {
@@ -394,7 +404,7 @@ function drawTer({ left, right }) {
   }
   rows.push({ cells: ["all edits", String(ter.count)], kind: "current" });
   const length = Number.isInteger(ter.length) ? ter.length : ter.length.toFixed(2);
-  const words = references.length > 1 ? "words, the references' mean" : "words of the reference";
+  const words = references.length > 1 ? "words (the references' mean length)" : "words of the reference";
   const formula = make("p", { class: "formula" }, make("b", {}, "TER "),
     `100 · ${ter.count} / ${length} = ${ter.score.toFixed(1)}`);
   const hint = `${chosenReference(ter.reference, references)}Edits for 100 ${words}. 0 is best, and there is no ` +
@@ -433,19 +443,24 @@ function lcsPicture(prediction, target, path) {
   const kinds = new Map(path.map(([i, j, equal]) => [`${i} ${j}`, equal ? "path equal" : "path"]));
   const columns = target.map((word) => make("th", { scope: "col" }, make("span", {}, word)));
   const head = make("tr", {}, make("td"), ...columns);
-  const rows = prediction.map((word, i) =>
-    make("tr", {}, make("th", { scope: "row" }, word),
-      ...target.map((_, j) => make("td", { class: kinds.get(`${i} ${j}`) ?? "" }, String(table[i + 1][j + 1])))));
-  const caption = "Most words in common, in order: a row a word of the candidate, a column a word of the reference";
+  const rows = prediction.map((word, i) => {
+    const cells = target.map((_, j) => {
+      const kind = kinds.get(`${i} ${j}`) ?? "";
+      return make("td", { class: kind }, String(table[i + 1][j + 1]));
+    });
+    return make("tr", {}, make("th", { scope: "row" }, word), ...cells);
+  });
+  const caption = "Most words in common, in order: rows are words of the candidate, columns of the reference";
   const picture = make("table", { class: "lcs" }, make("caption", { class: "unseen" }, caption),
     make("thead", {}, head), make("tbody", {}, ...rows));
-  const box = make("div", { class: "lcs-box", tabindex: 0, role: "region", "aria-label": "Table of the LCS" }, picture);
-  const hint = "Each cell: how many words the candidate down to its row and the reference up to its column have in " +
-    "common, in order. From the last cell the way goes back; its framed cells are equal words.";
+  const box = make("div", { class: "lcs-box", tabindex: 0, role: "region" }, picture);
+  box.setAttribute("aria-label", "Table of the LCS");
+  const hint = "Each cell: how many words the candidate down to its row and the reference up to its column " +
+    "have in common, in order. From the last cell the way goes back; its framed cells are equal words.";
   return [box, make("p", { class: "hint" }, hint)];
 }
 
-function drawRouge({ left, right }) {
+function drawRouge({ left, right, below }) {
   const { references, rouge } = state.scores;
   const run = state.run.rouge;
   const chosen = rouge[TYPES[run]].reference;
@@ -457,15 +472,16 @@ function drawRouge({ left, right }) {
     colouredWords(nameOf(chosen, references), "theirs", target, wanted),
     run === "L" ? legend("hit", "miss") : legend("hit", "over", "miss"),
   ];
+  left.replaceChildren(...lines);
+  below.replaceChildren();
   const isSmall = Math.max(prediction.length, target.length) <= LONGEST_TABLE;
   if (run === "L" && isSmall && prediction.length > 0 && target.length > 0) {
-    lines.push(...lcsPicture(prediction, target, path));
+    below.append(...lcsPicture(prediction, target, path));
   } else if (run === "L" && !isSmall) {
-    lines.push(make("p", { class: "hint" }, `The table is drawn for texts of up to ${LONGEST_TABLE} words.`));
+    below.append(make("p", { class: "hint" }, `The table is drawn for texts of up to ${LONGEST_TABLE} words.`));
   }
-  left.replaceChildren(...lines);
   const rows = Object.entries(TYPES).map(([name, type]) => {
-    const { hits, ours, theirs, precision, recall, fmeasure } = rouge[type];
+    const { hits, ours, theirs, fmeasure } = rouge[type];
     return {
       cells: [`ROUGE-${name}`, `${hits}`, `${hits}/${ours}`, `${hits}/${theirs}`, share(fmeasure)],
       kind: name === run ? "current" : "",
@@ -474,8 +490,8 @@ function drawRouge({ left, right }) {
   const { precision, recall, fmeasure } = rouge[TYPES[run]];
   const formula = make("p", { class: "formula" }, make("b", {}, `ROUGE-${run} `),
     `P ${share(precision)}, R ${share(recall)} → F ${share(fmeasure)}`);
-  const hint = chosenReference(chosen, references) + "F is 2PR/(P + R), from 0 to 1. Words are runs of a to z and of " +
-    "digits, in small letters; endings are not cut off (there is no stemming).";
+  const hint = chosenReference(chosen, references) + "F is 2PR/(P + R), from 0 to 1. Words are runs of a to z " +
+    "and of digits, in small letters; endings are not cut off (there is no stemming).";
   const table = tableOf("ROUGE", ["Type", "hits", "P", "R", "F"], rows);
   right.replaceChildren(table, formula, make("p", { class: "hint" }, hint));
 }
@@ -493,12 +509,17 @@ const VALUES = {
   rouge: ({ rouge }) => Object.entries(TYPES)
     .map(([name, type]) => [`ROUGE-${name}`, share(rouge[type].fmeasure), rouge[type].fmeasure]),
 };
-const NO_VALUES = { bleu: ["BLEU"], chrf: ["chrF", "chrF++"], ter: ["TER"], rouge: ["ROUGE-1", "ROUGE-2", "ROUGE-L"] };
+const NAMES = {
+  bleu: ["BLEU"],
+  chrf: ["chrF", "chrF++"],
+  ter: ["TER"],
+  rouge: ["ROUGE-1", "ROUGE-2", "ROUGE-L"],
+};
 
 function tabContents(panel) {
   const values = state.scores
     ? VALUES[panel](state.scores)
-    : NO_VALUES[panel].map((name) => [name, "–", 0]);
+    : NAMES[panel].map((name) => [name, "–", 0]);
   return values.map(([name, value, part]) => {
     const bar = make("i", { "aria-hidden": "true" });
     bar.style.setProperty("--part", part);
@@ -507,99 +528,115 @@ function tabContents(panel) {
   });
 }
 
-function textBox(id, label, kind, rows) {
-  const area = make("textarea", { id, rows, maxlength: 1000, spellcheck: "false", autocapitalize: "off", dir: "auto" });
+function textBox(id, label, kind) {
+  const area = make("textarea", { id, rows: 3, maxlength: 1000, spellcheck: "false", dir: "auto" });
+  area.setAttribute("autocapitalize", "off");
   return { area, box: make("div", { class: kind }, make("label", { for: id }, label), area) };
 }
 
-function build() {
-  const references = textBox("metrics-references", "References, one a line", "theirs", 3);
-  const candidate = textBox("metrics-candidate", "Candidate", "ours", 3);
-  const picker = make("select", { id: "metrics-pair", "aria-describedby": "metrics-story" });
-  const story = make("p", { id: "metrics-story", class: "story" });
-  const status = make("p", { class: "unseen", role: "status" });
-  const empty = make("p", { class: "empty", hidden: "" }, "Write a reference, and the scores appear.");
-  PRESETS.forEach(({ name }, i) => picker.append(make("option", { value: i }, name)));
-  picker.append(make("option", { value: "own" }, "Your own texts"));
+// A tab with the scores of a family, and the panel that it opens.
+function makePanel(name, draw) {
+  const tab = make("button", { type: "button", role: "tab", id: `metrics-tab-${name}`, class: name });
+  tab.setAttribute("aria-controls", `metrics-${name}`);
+  const panel = make("div", { role: "tabpanel", id: `metrics-${name}`, class: `panel ${name}` });
+  panel.setAttribute("aria-labelledby", tab.id);
+  const [left, right, below] = ["left", "right", "below"].map((place) => make("div", { class: place }));
+  const { box, check } = RUNS[name] ? runPicker(name, draw) : { box: "", check: () => {} };
+  panel.append(box, left, right, below);
+  return { tab, panel, left, right, below, check };
+}
 
-  const draws = { bleu: drawBleu, chrf: drawChrf, ter: drawTer, rouge: drawRouge };
+const DRAWS = { bleu: drawBleu, chrf: drawChrf, ter: drawTer, rouge: drawRouge };
+
+// All tabs and panels, and a function that draws what the state says.
+function makePanels() {
   const panels = {};
-  const tabs = {};
   const draw = () => {
     for (const name of PANELS) {
+      const { tab, panel } = panels[name];
       const isOpen = name === state.open;
-      tabs[name].replaceChildren(...tabContents(name));
-      tabs[name].setAttribute("aria-selected", isOpen);
-      tabs[name].tabIndex = isOpen ? 0 : -1;
-      panels[name].panel.hidden = !isOpen || !state.scores;
+      tab.replaceChildren(...tabContents(name));
+      tab.setAttribute("aria-selected", isOpen);
+      tab.tabIndex = isOpen ? 0 : -1;
+      panel.hidden = !isOpen || state.scores === null;
     }
-    empty.hidden = state.scores !== null;
-    panels[state.open].check?.();
-    if (state.scores) draws[state.open](panels[state.open]);
+    panels[state.open].check();
+    if (state.scores) DRAWS[state.open](panels[state.open]);
   };
-  for (const name of PANELS) {
-    const left = make("div", { class: "left" });
-    const right = make("div", { class: "right" });
-    const panel = make("div", {
-      role: "tabpanel", id: `metrics-${name}`, class: `panel ${name}`, "aria-labelledby": `metrics-tab-${name}`,
-    });
-    panels[name] = { panel, left, right };
-    if (RUNS[name]) {
-      const { box, check } = runPicker(name, draw);
-      panels[name].check = check;
-      panel.append(box);
-    }
-    panel.append(left, right);
-    tabs[name] = make("button", {
-      type: "button", role: "tab", id: `metrics-tab-${name}`, class: name, "aria-controls": `metrics-${name}`,
-    });
-    tabs[name].addEventListener("click", () => open(name));
-  }
-  const open = (name) => {
+  const openPanel = (name) => {
     state.open = name;
     draw();
   };
-
-  // The scores are said when the reader has stopped typing for a moment.
-  let pause = 0;
-  const say = () => {
-    clearTimeout(pause);
-    pause = setTimeout(() => {
-      const values = state.scores ? PANELS.flatMap((name) => VALUES[name](state.scores)) : [];
-      status.textContent = values.map(([name, value]) => `${name} ${value}`).join(", ");
-    }, 700);
-  };
-  const read = () => {
-    state.scores = scoreAll(candidate.area.value, references.area.value.split("\n"));
-    draw();
-    say();
-  };
-  const choose = () => {
-    const preset = PRESETS[picker.value] ?? OWN;
-    references.area.value = preset.references.join("\n");
-    candidate.area.value = preset.candidate;
-    story.textContent = preset.story;
-    state.open = preset.show.score;
-    if (preset.show.run) state.run[state.open] = String(preset.show.run);
-    state.chosen = null;
-    read();
-  };
-  picker.addEventListener("change", choose);
-  const reset = make("button", { type: "button" }, "Reset");
-  reset.addEventListener("click", choose);
-  for (const { area } of [references, candidate]) area.addEventListener("input", read);
-
   const list = make("div", { class: "scores", role: "tablist", "aria-label": "Scores" });
-  list.append(...PANELS.map((name) => tabs[name]));
+  for (const name of PANELS) {
+    panels[name] = makePanel(name, draw);
+    panels[name].tab.addEventListener("click", () => openPanel(name));
+    list.append(panels[name].tab);
+  }
   const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -PANELS.length, End: PANELS.length };
   list.addEventListener("keydown", (event) => {
     if (!(event.key in steps)) return;
     event.preventDefault();
     const to = PANELS.indexOf(state.open) + steps[event.key];
-    open(PANELS[Math.max(0, Math.min(PANELS.length - 1, to))]);
-    tabs[state.open].focus();
+    openPanel(PANELS[Math.max(0, Math.min(PANELS.length - 1, to))]);
+    panels[state.open].tab.focus();
   });
   watchRuns(panels.bleu.panel);
+  return { list, draw, boxes: PANELS.map((name) => panels[name].panel) };
+}
+
+// Says the scores aloud, when the reader has stopped typing for a moment.
+function makeSpeaker() {
+  const status = make("p", { class: "unseen", role: "status" });
+  let pause = 0;
+  const say = () => {
+    const values = state.scores ? PANELS.flatMap((name) => VALUES[name](state.scores)) : [];
+    status.textContent = values.map(([name, value]) => `${name} ${value}`).join(", ");
+  };
+  const saySoon = () => {
+    clearTimeout(pause);
+    pause = setTimeout(say, 700);
+  };
+  return { status, saySoon };
+}
+
+function build() {
+  const references = textBox("metrics-references", "References, one a line", "theirs");
+  const candidate = textBox("metrics-candidate", "Candidate", "ours");
+  const picker = make("select", { id: "metrics-pair", "aria-describedby": "metrics-story" });
+  PRESETS.forEach(({ name }, i) => picker.append(make("option", { value: i }, name)));
+  picker.append(make("option", { value: "own" }, "Your own texts"));
+  const reset = make("button", { type: "button" }, "Reset");
+  const story = make("p", { id: "metrics-story", class: "story" });
+  const empty = make("p", { class: "empty" }, "Write a reference, and the scores appear.");
+  const { list, draw, boxes } = makePanels();
+  const { status, saySoon } = makeSpeaker();
+
+  const read = () => {
+    state.scores = scoreAll(candidate.area.value, references.area.value.split("\n"));
+    empty.hidden = state.scores !== null;
+    draw();
+  };
+  const choose = () => {
+    const { show, ...pair } = PRESETS[picker.value] ?? OWN;
+    references.area.value = pair.references.join("\n");
+    candidate.area.value = pair.candidate;
+    story.textContent = pair.story;
+    state.open = show.score;
+    if (show.run) state.run[show.score] = String(show.run);
+    state.chosen = null;
+    read();
+  };
+  const follow = (element, kind, action) => {
+    element.addEventListener(kind, () => {
+      action();
+      saySoon();
+    });
+  };
+  follow(picker, "change", choose);
+  follow(reset, "click", choose);
+  follow(references.area, "input", read);
+  follow(candidate.area, "input", read);
   root.replaceChildren(
     make("p", { class: "pick" }, make("label", { for: picker.id }, "Pair "), picker, reset),
     story,
@@ -607,7 +644,7 @@ function build() {
     list,
     status,
     empty,
-    ...PANELS.map((name) => panels[name].panel),
+    ...boxes,
   );
   choose();
 }
