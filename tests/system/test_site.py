@@ -498,13 +498,13 @@ PIECES = {
     "plain": "the cat sat on the mat and the dog ran to the cat".split(),
     "signs": (
         'Well, no! (yes) "so" it\'s 3.14 1,000 2-3 A-B 50% $5. 7, x-\ny ... -- &amp; &lt;b&gt; '
-        "&amp;quot; <skipped> a<skipped>b ' !' '' [1] x_y a/b e.g. .5 5. U.S. 12:30"
+        "&amp;lt; <skipped> a<skipped>b ' !' '' [1] x_y a/b e.g. .5 5. U.S. 12:30"
     ).split(" "),
     "scripts": (
         "Кошка СИДИТ на коврике ΟΔΟΣ ΣΑΣ İstanbul ıI ﬁn Straße naïve naïve 猫坐在垫子上。 "
         "ネコ हिन्दी ١٢٣ 👩‍🚀 😀😀 😀! ！？ “quoted” … Ⅷ K Å ǅ 𝒜𝒷 −5 ½ 한국어"
     ).split(" "),
-    "repeats": "a a a b a b b a b a".split(),
+    "repeats": "a b c d e f a b c a b a".split(),
     "numbers": "1 1. 1, 1.5 1,5 10 010 1-1 -1 1- ,1 .1 1.. 3.".split(),
 }
 BLANKS = [" "] * 12 + ["  ", "\t", "\n", "\u00a0", "\u3000", "\x1c", "\x85", "\u2028", "\ufeff"]
@@ -549,23 +549,27 @@ def pairs_of_texts(n: int = 200) -> list[tuple[str, list[str]]]:
         n_words = rng.choice([1, 2, 3, 5, 8, 13, 21])
         references = [text_of(rng, pieces, n_words) for _ in range(rng.choice([1, 1, 2, 3]))]
         references = [text for text in references if text.strip()] or ["."]
-        candidate = rng.choice(
-            [
-                changed(rng, rng.choice(references), pieces),
-                changed(rng, rng.choice(references), pieces),
-                text_of(rng, pieces, rng.choice([0, 1, n_words, n_words + 3])),
-            ]
-        )
-        found.append((candidate, references))
-    found[:6] = [  # at the limits: nothing, no word, the same, a long block, a band, many trials
+        origin = rng.choice(references)
+        ways = [
+            changed(rng, origin, pieces),
+            changed(rng, origin, pieces),
+            " ".join(rng.sample(words := origin.split(), len(words))),
+            text_of(rng, pieces, rng.choice([0, 1, n_words, n_words + 3])),
+        ]
+        found.append((rng.choice(ways), references))
+    numbered = [f"w{i}" for i in range(220)]
+    limits = [
         ("", ["the cat"]),
         (" \x1c\u3000", ["!", "?"]),
         ("same", ["same"]),
-        (" ".join(f"w{i % 70}" for i in range(30, 100)), [" ".join(f"w{i}" for i in range(70))]),
-        ("w8 w0 w90 w3", [" ".join(f"w{i}" for i in range(220))]),
-        (text_of(rng, PIECES["repeats"], 60), [text_of(rng, PIECES["repeats"], 60)]),
+        ("a b c", ["a b c d", "a b"]),  # two lengths are as close
+        (" ".join(numbered[22:34] + numbered[:22]), [" ".join(numbered[:34])]),  # a long block
+        (" ".join(numbered[59:60] + numbered[:59]), [" ".join(numbered[:60])]),  # a long way
+        ("w8 w0 w90 w3", [" ".join(numbered)]),  # a wide band
+        (" ".join(["x"] * 60 + numbered[:60]), [" ".join(numbered[:60])]),  # outside of the band
+        (text_of(rng, PIECES["repeats"], 60), [text_of(rng, PIECES["repeats"], 60)]),  # trials
     ]
-    return found
+    return limits + found[len(limits) :]
 
 
 def scores_of_the_library(candidate: str, references: list[str]) -> dict[str, list[float]]:

@@ -202,26 +202,42 @@ const TRIALS = 1000; // for one candidate
 
 export const terWords = (text) => words(text.toLowerCase());
 
-// Row i, column j: edits from the first i words of the output to the first j of the reference.
-function editRows(output, reference, known = []) {
+// Row i of the table of edits, from the row above it. Only a band about the diagonal is filled.
+function fillRow(row, above, i, output, reference) {
   const n = reference.length;
-  const rows = known.length > 0 ? [...known] : [Array.from({ length: n + 1 }, (_, j) => j)];
-  const slope = output.length > 0 ? n / output.length : 1;
+  const slope = n / output.length;
   const band = slope > 2 * BAND ? Math.ceil(slope / 2 + BAND) : BAND;
-  for (let i = rows.length; i <= output.length; i++) {
-    const middle = Math.floor(i * slope);
-    const first = Math.max(1, middle - band);
-    const last = i === output.length ? n : Math.min(n, middle + band - 1);
-    const above = rows[i - 1];
-    const row = new Array(n + 1).fill(FAR);
-    if (middle <= band) row[0] = above[0] + 1;
-    for (let j = first; j <= last; j++) {
-      const exchanged = above[j - 1] + (output[i - 1] === reference[j - 1] ? 0 : 1);
-      row[j] = Math.min(exchanged, above[j] + 1, row[j - 1] + 1);
-    }
-    rows.push(row);
+  const middle = Math.floor(i * slope);
+  const first = Math.max(1, middle - band);
+  const last = i === output.length ? n : Math.min(n, middle + band - 1);
+  const word = output[i - 1];
+  row.fill(FAR);
+  if (middle <= band) row[0] = above[0] + 1;
+  for (let j = first; j <= last; j++) {
+    const exchanged = above[j - 1] + (word === reference[j - 1] ? 0 : 1);
+    row[j] = Math.min(exchanged, above[j] + 1, row[j - 1] + 1);
+  }
+}
+
+// Row i, column j: edits from the first i words of the output to the first j of the reference.
+function editRows(output, reference) {
+  const rows = [Int32Array.from({ length: reference.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= output.length; i++) {
+    rows.push(new Int32Array(reference.length + 1));
+    fillRow(rows[i], rows[i - 1], i, output, reference);
   }
   return rows;
+}
+
+// The last cell of editRows, where the rows up to `known` are those of `rows`.
+function countEdits(output, reference, rows, known) {
+  let above = Int32Array.from(rows[known]);
+  let row = new Int32Array(above.length);
+  for (let i = known + 1; i <= output.length; i++) {
+    fillRow(row, above, i, output, reference);
+    [above, row] = [row, above];
+  }
+  return above.at(-1);
 }
 
 // The edits along the path back from the last cell, in the order of the texts. For each word of
@@ -245,12 +261,12 @@ function alignment(rows, output, reference) {
     } else if (i > 0 && (j === 0 || rows[i][j] === rows[i - 1][j] + 1)) {
       i--;
       outputEdited[i] = true;
-      edits.unshift({ kind: "delete", from: output[i], to: "" });
+      edits.unshift({ kind: "delete", from: output[i] });
     } else {
       j--;
       places[j] = i - 1; // it is missing: it belongs after that word
       referenceEdited[j] = true;
-      edits.unshift({ kind: "insert", from: "", to: reference[j] });
+      edits.unshift({ kind: "insert", to: reference[j] });
     }
   }
   return { places, outputEdited, referenceEdited, edits };
@@ -302,8 +318,7 @@ function bestShift(output, reference, trialsBefore) {
     for (let j = wanted; j < wanted + length; j++) targets.add(places[j] + 1);
     for (const target of targets) {
       const { after, place } = shifted(output, start, length, target);
-      const unchanged = rows.slice(0, Math.min(start, target) + 1);
-      const saved = editsNow - editRows(after, reference, unchanged).at(-1).at(-1);
+      const saved = editsNow - countEdits(after, reference, rows, Math.min(start, target));
       trials++;
       const trial = [saved, length, -start, -target]; // ties: long, then early blocks
       if (found === null || isBetter(trial, found.trial)) {
@@ -318,19 +333,34 @@ function bestShift(output, reference, trialsBefore) {
 
 // Shifts, found greedily, and then the other edits.
 export function terEdits(output, reference) {
-  let current = output;
+  const names = [...new Set([...output, ...reference])];
+  const numberOf = new Map(names.map((word, i) => [word, i])); // numbers are compared faster
+  const goal = reference.map((word) => numberOf.get(word));
+  let current = output.map((word) => numberOf.get(word));
   let trials = 0;
   const shifts = [];
   for (;;) {
-    const step = bestShift(current, reference, trials);
+    const step = bestShift(current, goal, trials);
     trials = step.trials;
     if (step.saved <= 0 || trials >= TRIALS) break;
     shifts.push(step.shift);
     current = step.shift.after;
   }
-  const rows = editRows(current, reference);
-  const { edits } = alignment(rows, current, reference);
-  return { count: shifts.length + rows.at(-1).at(-1), shifts, edits };
+  const rows = editRows(current, goal);
+  const wordOf = (number) => names[number] ?? "";
+  return {
+    count: shifts.length + rows.at(-1).at(-1),
+    shifts: shifts.map(({ before, after, ...where }) => ({
+      ...where,
+      before: before.map(wordOf),
+      after: after.map(wordOf),
+    })),
+    edits: alignment(rows, current, goal).edits.map(({ kind, from, to }) => ({
+      kind,
+      from: wordOf(from),
+      to: wordOf(to),
+    })),
+  };
 }
 
 // Edits for 100 words of the references: from 0, which is best, upwards.
