@@ -40,7 +40,7 @@ export const PRESETS = [
     name: "Turned round",
     references: ["The dog bit the man in the park."],
     candidate: "The man bit the dog in the park.",
-    story: "The same words, and another culprit. ROUGE-1 doesn't look at the order, and is 1. " +
+    story: "The same words, and another culprit. ROUGE-1 doesn’t look at the order, and is 1. " +
       "What looks at pairs, at order or at edits sees a difference.",
     show: { score: "rouge", run: "L" },
   },
@@ -48,7 +48,7 @@ export const PRESETS = [
     name: "A block that moved",
     references: ["On Sunday the old library is closed."],
     candidate: "The old library is closed on Sunday.",
-    story: "“On Sunday” moved to the end: one shift for TER, if the full stops weren't part of " +
+    story: "“On Sunday” moved to the end: one shift for TER, if the full stops weren’t part of " +
       "“Sunday.” and “closed.”. So it is four edits. Delete both full stops.",
     show: { score: "ter" },
   },
@@ -188,7 +188,7 @@ function runPicker(panel, draw) {
 }
 
 const legend = (...kinds) => {
-  const said = { hit: "counts", over: "clipped (too often)", miss: "doesn't count" };
+  const said = { hit: "counts", over: "clipped (too often)", miss: "doesn’t count" };
   const line = make("p", { class: "legend" });
   for (const kind of kinds) line.append(make("span", { class: kind }, said[kind]), " ");
   return line;
@@ -404,7 +404,7 @@ function drawTer({ left, right }) {
   }
   rows.push({ cells: ["all edits", String(ter.count)], kind: "current" });
   const length = Number.isInteger(ter.length) ? ter.length : ter.length.toFixed(2);
-  const words = references.length > 1 ? "words (the references' mean length)" : "words of the reference";
+  const words = references.length > 1 ? "words (the references’ mean length)" : "words of the reference";
   const formula = make("p", { class: "formula" }, make("b", {}, "TER "),
     `100 · ${ter.count} / ${length} = ${ter.score.toFixed(1)}`);
   const hint = `${chosenReference(ter.reference, references)}Edits for 100 ${words}. 0 is best, and there is no ` +
