@@ -40,10 +40,8 @@ def questions_to_beat_chance(accuracy: float, k: int) -> int:
 
 
 # nbs/03_evaluation/09_choices.ipynb #0c8051bc
-def pick_over_rotations(log_probs: np.ndarray) -> int:
-    k = len(log_probs)
-    unrotated = [np.roll(log_probs[by], -by) for by in range(k)]
-    return int(np.mean(unrotated, axis=0).argmax())
+def accuracy_by_habit(habit: list[float], truth: list[float]) -> float:
+    return float(np.dot(habit, truth))  # highest if all answers stand at the favourite letter
 
 
 # nbs/03_evaluation/09_choices.ipynb #f4c4d8d1
@@ -91,7 +89,7 @@ def test_options_score_what_a_plain_softmax_says():
                 for rule, value in by_rule.items():
                     ours = read.by(rule)
                     [found] = [i.scores[place] for i in ours.items if i.question is question]
-                    assert abs(found - value) < 1e-9, (question.id, option, rule)
+                    assert abs(found - value) < 1e-8, (question.id, option, rule)
             assert item.pick == int(np.argmax(item.scores))
             assert item.is_right == (item.pick == question.answer)
 
@@ -99,11 +97,8 @@ def test_options_score_what_a_plain_softmax_says():
 # nbs/03_evaluation/09_choices.ipynb #108f8d64
 def test_choices_are_equal_for_every_batch_size():
     """Choices are the same for batches of 1, 4 and 16, on the real model."""
-    some = questions()[::18]
-    shots = questions()[1:2]
-    reads = [
-        score_choices(lm, some, normalize="pmi", shots=shots, batch_size=size) for size in (1, 4, 16)
-    ]
+    some = questions()[::36]
+    reads = [score_choices(lm, some, normalize="pmi", batch_size=size) for size in (1, 4, 16)]
     for read in reads[1:]:
         for one, other in zip(reads[0].items, read.items):
             assert np.allclose(one.scores, other.scores, atol=1e-3)
@@ -174,7 +169,7 @@ def test_picks_are_those_of_the_harness():
     assert len(docs) > 200 and flips > 100, (len(docs), flips)
 
 
-# nbs/03_evaluation/09_choices.ipynb #bfec3724
+# nbs/03_evaluation/09_choices.ipynb #08022b02
 def test_questions_that_make_no_sense_are_refused():
     from fastcore.test import expect_fail
 
@@ -284,14 +279,15 @@ def test_solution_questions_to_beat_chance():
         assert yours == wanted, f"{accuracy} with {k} options: {wanted}, yours {yours}"
 
 
-# nbs/03_evaluation/09_choices.ipynb #76b6d58a
-def test_solution_pick_over_rotations():
-    rng = np.random.default_rng(5)
-    for _ in range(50):
-        content, habit = rng.normal(size=4), 5 * rng.normal(size=4)
-        table = np.array([np.roll(content, by) + habit for by in range(4)])
-        yours = pick_over_rotations(table)
-        assert yours == content.argmax(), f"{table.round(1).tolist()}: {content.argmax()}, not {yours}"
+# nbs/03_evaluation/09_choices.ipynb #9969e27a
+def test_solution_accuracy_by_habit():
+    for habit, truth, wanted in (
+        ([1, 0, 0, 0], [0.25] * 4, 0.25),
+        ([0.7, 0.1, 0.1, 0.1], [0.4, 0.2, 0.2, 0.2], 0.34),
+        ([0, 1, 0, 0], [0.1, 0.9, 0, 0], 0.9),
+    ):
+        yours = accuracy_by_habit(habit, truth)
+        assert yours is not None and abs(yours - wanted) < 1e-6, f"{habit}, {truth}: {wanted}"
 
 
 # nbs/03_evaluation/09_choices.ipynb #1f068568

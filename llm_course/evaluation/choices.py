@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Rule', 'Question', 'questions', 'option_scores', 'Prompt', 'as_sentence', 'as_question', 'as_letters', 'Choice',
-           'ChoiceScores', 'score_choices', 'with_shots', 'chance', 'rotated']
+           'ChoiceScores', 'with_shots', 'score_choices', 'chance', 'rotated']
 
 # %% ../../nbs/03_evaluation/09_choices.ipynb #4f444f3b
 import json
@@ -218,39 +218,7 @@ def _accuracy(items: Sequence[Choice]) -> Interval:
 def _scores(item: Choice, rule: Rule) -> tuple[float, ...]:
     return tuple(option_scores(item.likelihoods, item.n_bytes, rule, item.alone))
 
-# %% ../../nbs/03_evaluation/09_choices.ipynb #fcde990d
-def score_choices(
-    lm: LanguageModel,
-    questions: Sequence[Question],
-    *,
-    normalize: Rule = "sum",
-    prompt: Callable[[Question], Prompt] = as_sentence,
-    shots: Sequence[Question] = (),  # solved before each question
-    premise: str = "Answer:",  # the context without a question, for "pmi"
-    batch_size: int = 16,  # options that are read at a time
-    progress: bool = False,
-) -> ChoiceScores:
-    """What the model chooses: of each question the option with the highest score.
 
-    Equal for all batch sizes, but for rounding. Raises `ValueError` for an unknown rule, and for a
-    shot that is asked, too.
-    """
-    prompts = _check_prompts(questions, normalize, prompt, shots)
-    pairs = []
-    for made in prompts:
-        pairs += [(made.context, option) for option in made.continuations]
-    alone = []  # each option without a question, once
-    if normalize == "pmi":
-        alone = [(premise, option) for option in dict.fromkeys(option for _, option in pairs)]
-    found = log_likelihoods(lm, pairs + alone, batch_size=batch_size, progress=progress)
-    after = iter(found)
-    likelihoods = [tuple(next(after) for _ in made.continuations) for made in prompts]
-    without = {option: next(after).total for _, option in alone}
-    rows = zip(questions, prompts, likelihoods)
-    items = [_choice(*row, without, normalize) for row in rows]
-    return ChoiceScores(tuple(items), normalize)
-
-# %% ../../nbs/03_evaluation/09_choices.ipynb #9eb5d456
 def with_shots(
     question: Question,
     shots: Sequence[Question],
@@ -292,6 +260,38 @@ def _check_prompts(questions: Any, normalize: Any, prompt: Any, shots: Any) -> l
                 f"continuations for {len(question.options)} options; give one each"
             )
     return prompts
+
+# %% ../../nbs/03_evaluation/09_choices.ipynb #fcde990d
+def score_choices(
+    lm: LanguageModel,
+    questions: Sequence[Question],
+    *,
+    normalize: Rule = "sum",
+    prompt: Callable[[Question], Prompt] = as_sentence,
+    shots: Sequence[Question] = (),  # solved before each question
+    premise: str = "Answer:",  # the context without a question, for "pmi"
+    batch_size: int = 16,  # options that are read at a time
+    progress: bool = False,
+) -> ChoiceScores:
+    """What the model chooses: of each question the option with the highest score.
+
+    Equal for all batch sizes, but for rounding. Raises `ValueError` for an unknown rule, and for a
+    shot that is asked, too.
+    """
+    prompts = _check_prompts(questions, normalize, prompt, shots)
+    pairs = []
+    for made in prompts:
+        pairs += [(made.context, option) for option in made.continuations]
+    alone = []  # each option without a question, once
+    if normalize == "pmi":
+        alone = [(premise, option) for option in dict.fromkeys(option for _, option in pairs)]
+    found = log_likelihoods(lm, pairs + alone, batch_size=batch_size, progress=progress)
+    after = iter(found)
+    likelihoods = [tuple(next(after) for _ in made.continuations) for made in prompts]
+    without = {option: next(after).total for _, option in alone}
+    rows = zip(questions, prompts, likelihoods)
+    items = [_choice(*row, without, normalize) for row in rows]
+    return ChoiceScores(tuple(items), normalize)
 
 # %% ../../nbs/03_evaluation/09_choices.ipynb #3c2d1f76
 def chance(
