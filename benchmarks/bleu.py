@@ -1,25 +1,30 @@
-"""Seconds and peak memory of BLEU and chrF: ours, and sacreBLEU's.
+"""Seconds and peak memory of BLEU, chrF and TER: ours, and sacreBLEU's.
 
-python benchmarks/bleu.py                 # 10,000 pairs of about 25 words
+python benchmarks/bleu.py                 # 10,000 pairs of about 25 words; TER 1,000
 python benchmarks/bleu.py --pairs 2000 --repeats 3
+python benchmarks/bleu.py --scores TER    # the other rows of the result file stay
 
-The pairs are made of the course's texts by seeded edits. Times are taken in one process, in turn.
+The pairs are made of the course's texts by seeded edits. For TER, which is slow, a tenth of them,
+and one block of up to four words moves in each. Times are taken in one process, in turn.
 Memory is the peak of what Python allocates, at the full number of pairs and at half of it.
 """
 
-from common import in_turn, median, save, table  # before torch: it sets the environment
+# before torch: it sets the environment
+from common import RESULTS, in_turn, machine, median, save, table
 
 # isort: split
 import argparse
 import gc
+import json
 import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 
 WORDS = 25
+SCORES = ["BLEU", "chrF", "TER"]
 PACKAGES = ("numpy", "sacrebleu")
-WHAT = "BLEU and chrF beside sacreBLEU: seconds for all pairs on one core, and the peak of memory"
+WHAT = "BLEU, chrF and TER beside sacreBLEU: seconds on one core, and the peak of memory"
 
 
 def pairs_of(n: int) -> tuple[list[str], list[str]]:
@@ -46,23 +51,37 @@ def pairs_of(n: int) -> tuple[list[str], list[str]]:
     return outputs, references
 
 
-def runs_on(outputs: list[str], references: list[str]) -> dict:
-    "name of the score -> who -> a call that returns it."
+def with_moved_blocks(texts: list[str]) -> list[str]:
+    "The texts, in each of them a block of one to four words at another place."
+    rng = np.random.default_rng(1)
+    found = []
+    for text in texts:
+        words = text.split()
+        start = rng.integers(len(words))
+        end = start + rng.integers(1, 5)
+        others = words[:start] + words[end:]
+        place = rng.integers(len(others) + 1)
+        found.append(" ".join(others[:place] + words[start:end] + others[place:]))
+    return found
+
+
+def runs_on(name: str, outputs: list[str], references: list[str]) -> dict:
+    "who -> a call that returns the score of this name."
     import sacrebleu
 
     from llm_course.evaluation.bleu import corpus_bleu
     from llm_course.evaluation.chrf import corpus_chrf
+    from llm_course.evaluation.ter import corpus_ter
 
-    found = {}
-    for name, ours, theirs in (
-        ("BLEU", corpus_bleu, sacrebleu.corpus_bleu),
-        ("chrF", corpus_chrf, sacrebleu.corpus_chrf),
-    ):
-        found[name] = {
-            "ours": lambda score=ours: score(outputs, [references]).score,
-            "sacrebleu": lambda score=theirs: score(outputs, [references]).score,
-        }
-    return found
+    ours, theirs = {
+        "BLEU": (corpus_bleu, sacrebleu.corpus_bleu),
+        "chrF": (corpus_chrf, sacrebleu.corpus_chrf),
+        "TER": (corpus_ter, sacrebleu.corpus_ter),
+    }[name]
+    return {
+        "ours": lambda: ours(outputs, [references]).score,
+        "sacrebleu": lambda: theirs(outputs, [references]).score,
+    }
 
 
 def peak_of(run: Callable[[], float]) -> float:
@@ -75,18 +94,26 @@ def peak_of(run: Callable[[], float]) -> float:
     return peak / 2**20
 
 
+def rows_before() -> list[dict]:
+    "The rows of this machine's result file, if there is one."
+    path = RESULTS / machine()["name"] / "bleu.json"
+    return json.loads(path.read_text())["rows"] if path.exists() else []
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--scores", nargs="+", default=["BLEU", "chrF"], choices=["BLEU", "chrF"])
+    parser.add_argument("--scores", nargs="+", default=SCORES, choices=SCORES)
     args = parser.parse_args()
     outputs, references = pairs_of(args.pairs)
-    half = runs_on(outputs[: args.pairs // 2], references[: args.pairs // 2])
+    moved = with_moved_blocks(outputs)
     rows = []
-    for name, runs in runs_on(outputs, references).items():
-        if name not in args.scores:
-            continue
+    for name in args.scores:
+        n = max(2, args.pairs // 10) if name == "TER" else args.pairs
+        texts = moved if name == "TER" else outputs
+        runs = runs_on(name, texts[:n], references[:n])
+        half = runs_on(name, texts[: n // 2], references[: n // 2])
         scores = {who: run() for who, run in runs.items()}
         if abs(scores["ours"] - scores["sacrebleu"]) > 1e-9:
             raise SystemExit(f"{name}: the scores differ, {scores}")
@@ -94,7 +121,7 @@ def main():
         ratios = [b / a for a, b in zip(seconds["ours"], seconds["sacrebleu"])]
         row = {
             "score": name,
-            "pairs": args.pairs,
+            "pairs": n,
             "value": scores["ours"],
             "ours s": median(seconds["ours"]),
             "sacrebleu s": median(seconds["sacrebleu"]),
@@ -102,12 +129,13 @@ def main():
             "least": min(ratios),
             "most": max(ratios),
         }
-        for who in runs:
+        for who in runs if name != "TER" else ():  # TER works pair by pair, and keeps two numbers
             row[f"{who} peak MB"] = peak_of(runs[who])
-            row[f"{who} peak MB, half the pairs"] = peak_of(half[name][who])
+            row[f"{who} peak MB, half the pairs"] = peak_of(half[who])
         rows.append(row)
         print(table(rows[-1:]), flush=True)
-        save("bleu", {"what": WHAT, "rows": rows, "repeats": args.repeats}, PACKAGES)
+        kept = [row for row in rows_before() if row["score"] not in args.scores]
+        save("bleu", {"what": WHAT, "rows": kept + rows, "repeats": args.repeats}, PACKAGES)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def _counts_by_reference(texts, tokenize, order: int) -> Int[np.ndarray, "refs i
             found[k, :, n, 2] = np.bincount(item_of, both, n_items)
     return found
 
-# %% ../../nbs/03_evaluation/05_chrf.ipynb #e3531f4a
+
 _AT_ONCE = 250  # items, so that memory for arrays doesn't grow with the corpus
 
 
