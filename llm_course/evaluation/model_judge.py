@@ -22,7 +22,7 @@ from ..training.feedback import Judge, Pair, RuleJudge, name_of
 from ..training.judges import wilson_interval
 
 # %% ../../nbs/03_evaluation/14_model_judge.ipynb #7bc3bc3c
-_LAST_DIGIT = re.compile(r"[1-9](?=[0,]*\b)")  # of a number, zeros at its end left out
+_LAST_DIGIT = re.compile(r"[1-9](?=[0,]*$)")  # of a number, zeros at its end left out
 _VERB = re.compile(
     r"\b(is|was|are|were|has|have|had|will|can|could|should|must|may)\b(?! (not|never)\b)", re.I
 )
@@ -193,7 +193,7 @@ def _check_examination(name: str, examination: Examination | None) -> None:
         )
 
 
-def _check_answers(questions: Any, systems: Any) -> None:
+def _check_answers(questions: Sequence[str], systems: Mapping[str, Any]) -> None:
     if not isinstance(systems, Mapping) or len(systems) < 2:
         raise ValueError("systems is a dictionary with at least two systems: name -> answers")
     for name, answers in systems.items():
