@@ -127,7 +127,7 @@ def test_spoilt_summaries_differ_in_one_place():
     assert {case.kind for case in cases if case.item == "s01"} == {case.kind for case in cases}
 
 
-# nbs/03_evaluation/14_model_judge.ipynb #19c68c2f
+# nbs/03_evaluation/14_model_judge.ipynb #4ad790bd
 def test_solution_likes_longer():
     some_pairs = [Pair("q", "one", "one two"), Pair("q", "a b c", "a"), Pair("q", "x", "y")]
     for verdicts, expected in (([0.2, 0.9, 0.1], 1), ([0.9, 0.9, 0.9], 0.5), ([0.5, 0.1, 1], 0.25)):

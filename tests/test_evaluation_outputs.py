@@ -31,7 +31,7 @@ def copied(output: str, source: str) -> float:
     return sum(run in there for run in own) / len(own) if own else 0.0
 
 
-# nbs/03_evaluation/13_outputs.ipynb #092b52d0
+# nbs/03_evaluation/13_outputs.ipynb #50b6eac0
 def items_for(a: list[float], b: list[float]) -> int:
 
     differences = np.subtract(b, a)
@@ -115,7 +115,7 @@ def test_every_metric_is_a_function_of_sums():
         assert np.allclose(half, rows[:20]), "an item's row doesn't depend on the others"
 
 
-# nbs/03_evaluation/13_outputs.ipynb #110db3c8
+# nbs/03_evaluation/13_outputs.ipynb #49b52450
 def test_a_board_finds_what_differs_and_nothing_else():
     """Of equal systems none is called different; better and worse ones are, for TER too."""
     draw = random.Random(5)
@@ -135,10 +135,10 @@ def test_a_board_finds_what_differs_and_nothing_else():
 
     base = with_errors(0.4)
     rivals = {"base": base, "same": list(base), "better": with_errors(0.1), "noise": with_errors(1.0)}
-    board = scoreboard(rivals, references, against=["base"], draws=1000)
+    board = scoreboard(rivals, references, against=["base"], metrics=METRICS[:4], draws=400)
     signs = verdicts({"toy": board})
-    assert len(board.intervals) == 28 and len(signs) == 21
-    for metric in METRICS:
+    assert len(board.intervals) == 16 and len(signs) == 12
+    for metric in METRICS[:4]:
         assert abs(board.comparisons[metric.name, "same", "base"].difference) < 1e-12
         assert signs["toy", metric.name, "same", "base"] == "="
         assert signs["toy", metric.name, "better", "base"] == "+"
@@ -146,7 +146,7 @@ def test_a_board_finds_what_differs_and_nothing_else():
         interval = board.intervals[metric.name, "better"]
         assert abs(interval.value - metric(rivals["better"], references)) < 1e-9
         assert interval.low < interval.value < interval.high
-    both = scoreboard(rivals, references, against=["base", "noise"], metrics=METRICS[:1], draws=200)
+    both = scoreboard(rivals, references, against=["base", "noise"], metrics=METRICS[:1], draws=50)
     assert len(both.comparisons) == 5, "base and noise meet once"
     assert abs(both.intervals["BLEU", "base"].value - board.intervals["BLEU", "base"].value) < 1e-9
 
@@ -174,7 +174,7 @@ def test_what_makes_no_board_is_refused():
         read_items("poems")
 
 
-# nbs/03_evaluation/13_outputs.ipynb #0300529c
+# nbs/03_evaluation/13_outputs.ipynb #695762bf
 def test_solution_copied():
     source = "The cat sat on the old mat. It was red."
     for output, expected in (
