@@ -158,7 +158,7 @@ _RULES = {
 }
 
 
-def check_steps(how: Any) -> list[Extraction]:
+def check_steps(how: Any) -> list[str]:
     "The rules in a list. Raises `TypeError` or `ValueError` for what is none."
     steps = [how] if isinstance(how, str) else how
     if not isinstance(steps, (list, tuple)):
