@@ -94,10 +94,6 @@ Extraction = Literal[
 ]
 Steps = Extraction | Sequence[Extraction]
 
-_GROUPED = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234.5
-_PLAIN = r"\d+(?:\.\d+)?|(?<!\.)\.\d+"  # 1234.5 or .5
-_NUMBER = re.compile(rf"(?<!\w)(?<!\d\.)[-−]?(?:{_GROUPED}|{_PLAIN})")
-
 
 def extract_answer(
     text: str,  # a reply
@@ -117,6 +113,11 @@ def extract_answer(
     return text
 
 # %% ../../nbs/03_evaluation/10_answers.ipynb #f2429491
+_GROUPED = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234.5
+_PLAIN = r"\d+(?:\.\d+)?|(?<!\.)\.\d+"  # 1234.5 or .5
+_NUMBER = re.compile(rf"(?<!\w)(?<!\d\.)[-−]?(?:{_GROUPED}|{_PLAIN})")
+
+
 def _first_line(text: str, marker: str, run_on: Sequence[str]) -> str:
     return text.split("\n")[0].strip()
 
