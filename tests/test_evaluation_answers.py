@@ -137,6 +137,10 @@ def test_rules_find_what_they_should():
     assert extract_answer("The answer is 3", "after_answer", marker="answer is") == "3"
     assert extract_answer("Answer:\n\n4", "after_answer") == "4"
     assert extract_answer("3", "after_answer") == ""
+    assert (
+        extract_answer("A: 3 by the formula: 4", "after_answer", marker="a:") == "3 by the formula: 4"
+    )
+    assert extract_answer("so #### 18", "after_answer", marker="####") == "18"
     assert extract_answer("a\n\nb\nQ: c", "before_run_on") == "a\n\nb"
     assert extract_answer("a\n\nb\nQ: c", "before_run_on", run_on=["\n\n"]) == "a"
     assert extract_answer("\n\na", "before_run_on", run_on=["\n\n"]) == "a", "blanks first"
@@ -168,7 +172,7 @@ def test_many_replies_are_scored_as_each_alone():
     assert score_answers(["x", "x"], ["y", "y"]).exact.value == 0
 
 
-# nbs/03_evaluation/10_answers.ipynb #b372098b
+# nbs/03_evaluation/10_answers.ipynb #a81934d6
 def test_what_is_no_answer_or_no_rule_is_refused():
     with expect_fail(TypeError, "an answer is a text, got int"):
         exact_match(12, "12")
@@ -229,6 +233,8 @@ def test_solution_true_share():
         score = share * (1 - right) + (1 - share) * wrong
         yours = true_share(score, wrong, right)
         assert yours is not None and abs(yours - share) < 1e-9, f"{share} in truth, yours {yours}"
+    yours = true_share(23 / 60, 3 / 39, 1 / 21)
+    assert abs(yours - 21 / 60) < 1e-9, f"contains: 21 of 60 in truth, yours {yours}"
 
 
 # nbs/03_evaluation/10_answers.ipynb #aa3a2435

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Extraction', 'Steps', 'normalize_answer', 'accepted_answers', 'exact_match', 'token_f1', 'contains_answer',
-           'extract_answer', 'check_steps', 'AnswerScores', 'score_answers']
+           'find_numbers', 'extract_answer', 'check_steps', 'AnswerScores', 'score_answers']
 
 # %% ../../nbs/03_evaluation/10_answers.ipynb #fc70e502
 import re
@@ -19,19 +19,19 @@ import numpy as np
 from .intervals import Interval, mean_interval
 
 # %% ../../nbs/03_evaluation/10_answers.ipynb #e5272c19
-_NO_SIGNS = str.maketrans("", "", string.punctuation)  # ASCII signs: !"#$%&'()*+,-./ and so on
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII's: !"#$%&'()*+,-./ and so on
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
 def normalize_answer(text: str) -> str:
-    """The text in small letters, without ASCII signs, articles and extra blanks.
+    """The text in small letters, without ASCII punctuation, articles and extra blanks.
 
     These are SQuAD's rules (Rajpurkar and others, 2016). Raises `TypeError` for what is no text.
     """
     if not isinstance(text, str):
         raise TypeError(f"an answer is a text, got {type(text).__name__}; convert it with str()")
-    without_signs = text.lower().translate(_NO_SIGNS)
-    return " ".join(_ARTICLES.sub(" ", without_signs).split())
+    words = text.lower().translate(_NO_PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", words).split())
 
 # %% ../../nbs/03_evaluation/10_answers.ipynb #43b9c226
 def accepted_answers(
@@ -53,7 +53,7 @@ def accepted_answers(
         if not left:
             raise ValueError(
                 f"nothing is left of the reference {text!r} after normalization, which takes out "
-                "signs and articles; compare such answers yourself"
+                "punctuation and articles; compare such answers yourself"
             )
     return found
 
@@ -85,8 +85,25 @@ def contains_answer(
     references: str | Sequence[str],
 ) -> bool:
     "Whether the words of a reference stand in the prediction, side by side and in order."
-    said = f" {normalize_answer(prediction)} "
+    said = f" {normalize_answer(prediction)} "  # with the blanks, only whole words are found
     return any(f" {wanted} " in said for wanted in accepted_answers(references))
+
+# %% ../../nbs/03_evaluation/10_answers.ipynb #e36e0ba9
+# Not inside of a word such as B12, nor after "1." as in 1.2.3. Then a minus, typed or printed.
+_NUMBER = re.compile(
+    r"(?<!\w)(?<!\d\.)[-−]?"
+    r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234.5
+    r"|\d+(?:\.\d+)?"  # 1234.5
+    r"|(?<!\.)\.\d+)"  # .5
+)
+
+
+def find_numbers(text: str) -> list[str]:
+    """The numbers in a text, as in "1234.5" or "-7": no commas, no units, no full stop.
+
+    Fractions and times, such as 3/4 and 10:30, are two numbers.
+    """
+    return [found.replace(",", "").replace("−", "-") for found in _NUMBER.findall(text)]
 
 # %% ../../nbs/03_evaluation/10_answers.ipynb #49d1df70
 Extraction = Literal[
@@ -95,6 +112,23 @@ Extraction = Literal[
 Steps = Extraction | Sequence[Extraction]
 
 
+def _apply_rule(rule: str, text: str, marker: str, run_on: Sequence[str]) -> str:
+    if rule == "first_line":
+        return text.split("\n")[0].strip()
+    if rule == "first_number":
+        return next(iter(find_numbers(text)), "")
+    if rule == "last_number":
+        return next(reversed(find_numbers(text)), "")
+    if rule == "after_answer":
+        whole_word = r"\b" if marker[0].isalnum() else ""  # "A:" isn't the end of "formula:"
+        parts = re.split(whole_word + re.escape(marker), text, flags=re.IGNORECASE)
+        return parts[-1].strip().split("\n")[0].strip() if len(parts) > 1 else ""
+    if rule == "before_run_on":
+        starts = [text.find(sign) for sign in run_on if sign in text]
+        return text[: min(starts, default=len(text))].strip()
+    return text  # whole
+
+# %% ../../nbs/03_evaluation/10_answers.ipynb #39be568c
 def extract_answer(
     text: str,  # a reply
     how: Steps = "first_line",  # a rule, or several that are applied in turn
@@ -102,61 +136,15 @@ def extract_answer(
     marker: str = "Answer:",  # for after_answer; in small or capital letters
     run_on: Sequence[str] = ("\nQ:", "\nQuestion:", "\nProblem:"),  # where a new question begins
 ) -> str:  # "" where a rule finds nothing
-    """The answer that a reply gives, by rules.
+    """The answer that a reply gives, by rules; numbers come as `find_numbers` writes them.
 
-    Numbers come as in "1234.5" or "-7": without commas, units and a point at the end. Fractions and
-    times, such as 3/4 and 10:30, are two numbers. Raises `ValueError` for an unknown rule.
+    `after_answer` takes the first line with words behind the last marker. Raises `TypeError` for
+    what is no text and `ValueError` for an unknown rule.
     """
     _check_rules(text, marker, run_on)
     for rule in check_steps(how):
-        text = _RULES[rule](text.strip(), marker, run_on)
+        text = _apply_rule(rule, text.strip(), marker, run_on)
     return text
-
-# %% ../../nbs/03_evaluation/10_answers.ipynb #f2429491
-_GROUPED = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234.5
-_PLAIN = r"\d+(?:\.\d+)?|(?<!\.)\.\d+"  # 1234.5 or .5
-_NUMBER = re.compile(rf"(?<!\w)(?<!\d\.)[-−]?(?:{_GROUPED}|{_PLAIN})")
-
-
-def _first_line(text: str, marker: str, run_on: Sequence[str]) -> str:
-    return text.split("\n")[0].strip()
-
-
-def _numbers(text: str) -> list[str]:
-    return [found.replace(",", "").replace("−", "-") for found in _NUMBER.findall(text)]
-
-
-def _first_number(text: str, marker: str, run_on: Sequence[str]) -> str:
-    return next(iter(_numbers(text)), "")
-
-
-def _last_number(text: str, marker: str, run_on: Sequence[str]) -> str:
-    return next(reversed(_numbers(text)), "")
-
-
-def _after_answer(text: str, marker: str, run_on: Sequence[str]) -> str:
-    "What follows the last marker, up to the end of its line."
-    places = [found.end() for found in re.finditer(re.escape(marker), text, re.IGNORECASE)]
-    return _first_line(text[places[-1] :].strip(), marker, run_on) if places else ""
-
-
-def _before_run_on(text: str, marker: str, run_on: Sequence[str]) -> str:
-    places = [text.find(sign) for sign in run_on if sign in text]
-    return text[: min(places, default=len(text))].strip()
-
-
-def _whole(text: str, marker: str, run_on: Sequence[str]) -> str:
-    return text
-
-
-_RULES = {
-    "first_line": _first_line,
-    "first_number": _first_number,
-    "last_number": _last_number,
-    "after_answer": _after_answer,
-    "before_run_on": _before_run_on,
-    "whole": _whole,
-}
 
 
 def check_steps(how: Any) -> list[str]:
@@ -164,9 +152,10 @@ def check_steps(how: Any) -> list[str]:
     steps = [how] if isinstance(how, str) else how
     if not isinstance(steps, (list, tuple)):
         raise TypeError(f"how is a rule or a list of rules, got {type(how).__name__}")
+    rules = get_args(Extraction)
     for rule in steps:
-        if rule not in get_args(Extraction):
-            raise ValueError(f"{rule!r} is no rule; the rules are {', '.join(_RULES)}")
+        if rule not in rules:
+            raise ValueError(f"{rule!r} is no rule; the rules are {', '.join(rules)}")
     if not steps:
         raise ValueError('how is an empty list; write "whole" to take the reply as it is')
     return list(steps)
@@ -180,7 +169,7 @@ def _check_rules(text: Any, marker: Any, run_on: Any) -> None:
     if isinstance(run_on, str) or not all(isinstance(sign, str) and sign for sign in run_on):
         raise ValueError(f'run_on is a list of texts such as ["\\nQ:"], got {run_on!r}')
 
-# %% ../../nbs/03_evaluation/10_answers.ipynb #39be568c
+# %% ../../nbs/03_evaluation/10_answers.ipynb #6defd186
 @dataclass(frozen=True)
 class AnswerScores:
     "The means of three scores over some items, and the scores of each item."
@@ -224,7 +213,7 @@ def score_answers(
     }
     return AnswerScores(**means, empty=answers.count(""), answers=answers, items=items)
 
-# %% ../../nbs/03_evaluation/10_answers.ipynb #32baaa5e
+
 def _check_lists(predictions: Any, references: Any) -> None:
     for name, given in (("predictions", predictions), ("references", references)):
         if isinstance(given, (str, bytes, dict)) or not isinstance(given, Sequence):
