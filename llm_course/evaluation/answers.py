@@ -79,7 +79,7 @@ def token_f1(
         scores.append(2 * both / (said.total() + wanted.total()))
     return max(scores)
 
-
+# %% ../../nbs/03_evaluation/10_answers.ipynb #6581f632
 def contains_answer(
     prediction: str,
     references: str | Sequence[str],
@@ -133,7 +133,7 @@ def extract_answer(
     text: str,  # a reply
     how: Steps = "first_line",  # a rule, or several that are applied in turn
     *,
-    marker: str = "Answer:",  # for after_answer; in small or capital letters
+    marker: str = "Answer:",  # for after_answer; in small or capital letters, not inside of a word
     run_on: Sequence[str] = ("\nQ:", "\nQuestion:", "\nProblem:"),  # where a new question begins
 ) -> str:  # "" where a rule finds nothing
     """The answer that a reply gives, by rules; numbers come as `find_numbers` writes them.
