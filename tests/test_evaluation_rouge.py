@@ -30,12 +30,12 @@ def lcs_table(across, down):
     return table
 
 
-# nbs/03_evaluation/07_rouge.ipynb #7fb5cf1d
+# nbs/03_evaluation/07_rouge.ipynb #385decd9
 def f_beta(score: Score, beta: float) -> float:
     below = score.recall + beta**2 * score.precision
     if below == 0:
         return 0.0
-    return (1 + beta**2) * score.precision * score.recall / below
+    return (1 + beta**2) * score.precision * score.recall / below  # "all of it" gains most: 0.11
 
 
 # nbs/03_evaluation/07_rouge.ipynb #cb2e12b2
@@ -84,20 +84,19 @@ def test_without_newlines_lsum_is_l_and_only_ours_says_so():
     theirs = pytest.importorskip("rouge_score.rouge_scorer").RougeScorer(["rougeL", "rougeLsum"])
     target_lines = ["The storm closed the port for two days.", "Eleven ships wait at sea."]
     lines = ["Ships wait at sea off the closed port.", "A storm hit the coast for two days."]
-    for name, between in (("newlines", "\n"), ("blanks", " ")):
+    for between in ("\n", " "):
         texts = between.join(lines), between.join(target_lines)
-        for library in ("rouge-score", "ours"):
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                if library == "ours":
-                    found = rouge(*texts, ["rougeL", "rougeLsum"])
-                else:
-                    found = theirs.score(texts[1], texts[0])  # the target first
-            in_order, by_line = (found[kind].fmeasure for kind in ("rougeL", "rougeLsum"))
-            says = "a warning" if caught else "nothing"
-            print(f"{name:8}  {library:11}  L {in_order:.3f}  Lsum {by_line:.3f}  says {says}")
-            assert (in_order == by_line) == (between == " ")
-            assert bool(caught) == (between == " " and library == "ours")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            expected = theirs.score(texts[1], texts[0])  # the target first
+            assert not caught
+            found = rouge(*texts, ["rougeL", "rougeLsum"])
+            assert bool(caught) == (between == " ")
+        assert found == expected
+        if between == " ":
+            assert found["rougeL"] == found["rougeLsum"]
+        else:
+            assert found["rougeL"].fmeasure < found["rougeLsum"].fmeasure
 
 
 # nbs/03_evaluation/07_rouge.ipynb #ecdfdd36
@@ -111,7 +110,7 @@ def test_a_tokenizer_of_ones_own_gets_each_line():
 
 # nbs/03_evaluation/07_rouge.ipynb #0d5a4634
 def test_every_type_equals_rouge_score_on_generated_texts():
-    """rouge1 to rouge4, rougeL and rougeLsum equal rouge-score's to the bit, of 1 to 5 targets.
+    """rouge1-4, L and Lsum equal rouge-score's to the bit, also stemmed and of 1 to 5 targets.
 
     Oracle: rouge-score
     """
@@ -139,15 +138,16 @@ def test_every_type_equals_rouge_score_on_generated_texts():
                 warnings.simplefilter("ignore")
                 ours = rouge(one, target, types, use_stemmer)
             assert ours == theirs.score(target, one), (one, target)
-    types = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
-    several = scorers.RougeScorer(types)
     rng = random.Random(1)
-    for _ in range(300):
+    for trial in range(300):
+        use_stemmer = trial % 2 == 1
+        several = scorers.RougeScorer(types, use_stemmer=use_stemmer)
         texts = []
-        for _ in range(rng.randint(2, 5)):
-            words = rng.choices(["a", "b", "c", "d", "e"], k=rng.randint(1, 12))
-            texts.append(" ".join(words) + "\n" + rng.choice("abc"))
-        assert rouge(texts[0], texts[1:], types) == several.score_multi(texts[1:], texts[0])
+        for _ in range(2 + trial % 5):  # the prediction, and 1 to 5 targets
+            words = rng.choices(["a", "b", "running", "runs", "ponies"], k=rng.randint(1, 12))
+            texts.append(" ".join(words) + "\n" + rng.choice(["a", "b", "pony"]))
+        ours = rouge(texts[0], texts[1:], types, use_stemmer)
+        assert ours == several.score_multi(texts[1:], texts[0]), texts
 
 
 # nbs/03_evaluation/07_rouge.ipynb #bdd61301
@@ -184,20 +184,6 @@ def test_the_aggregate_equals_rouge_scores():
         for kind, expected in theirs.aggregate().items():
             ours = result.aggregate(confidence, n_samples, seed=7)[kind]
             assert np.abs(np.array(ours) - np.array(expected)).max() < 1e-12
-
-
-# nbs/03_evaluation/07_rouge.ipynb #8d94f395
-def test_what_makes_no_sense_is_refused():
-    from fastcore.test import expect_fail
-
-    with expect_fail(TypeError, "predictions come first"):
-        rouge(["a", "b"], "a")
-    with expect_fail(ValueError, "3 predictions and 2 targets"):
-        corpus_rouge(["a", "b", "c"], [["a", "b", "c"], ["a", "b", "c"]])  # sacreBLEU's order
-    with expect_fail(ValueError, "target is blank"):
-        rouge("a", " \n")
-    with expect_fail(ValueError, "unknown type 'rouge-1'"):
-        rouge("a", "a", ["rouge-1"])
 
 
 # nbs/03_evaluation/07_rouge.ipynb #8eced106
@@ -244,7 +230,7 @@ def test_corpora_that_do_not_fit_are_refused():
         corpus_rouge(["a", "b"], ["a", ["", "b"]])
 
 
-# nbs/03_evaluation/07_rouge.ipynb #485a5075
+# nbs/03_evaluation/07_rouge.ipynb #8d94f395
 def test_lost_line_breaks_and_other_scripts_are_warned_of():
     def warned(*args, **options):
         with warnings.catch_warnings(record=True) as caught:
@@ -258,7 +244,9 @@ def test_lost_line_breaks_and_other_scripts_are_warned_of():
     assert not warned(one_line.replace(". ", ".\n"), "A storm hit it.", ["rougeLsum"])
     assert not warned(one_line, one_line, ["rougeL"])
     assert "2 of 2 texts have letters" in warned("порт", "шторм")[0]
+    assert "1 of 2 texts have letters" in warned("порт storm шторм", "a storm")[0]  # most are lost
     assert not warned("порт", "шторм", tokenizer=unicode_words)
+    assert not warned("Le café a fermé.", "a storm")
     assert not warned("", "a storm")
     assert rouge("", "a storm")["rouge1"] == Score(0.0, 0.0, 0.0)
 

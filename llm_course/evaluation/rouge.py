@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DEFAULT_TYPES', 'classic_words', 'Score', 'score_of', 'count_ngrams', 'shared_count', 'rouge_n', 'match_bits',
-           'lcs_length', 'rouge_l', 'lcs_places', 'rouge_lsum', 'stem', 'unicode_words', 'rouge', 'Aggregate',
-           'CorpusRouge', 'bootstrap', 'corpus_rouge']
+           'lcs_length', 'lcs_places', 'union_places', 'rouge_l', 'rouge_lsum', 'stem', 'unicode_words', 'rouge',
+           'Aggregate', 'CorpusRouge', 'bootstrap', 'corpus_rouge']
 
 # %% ../../nbs/03_evaluation/07_rouge.ipynb #e7083612
 import re
@@ -62,7 +62,7 @@ def shared_count(a: Mapping[Any, int], b: Mapping[Any, int]) -> int:
     "How many items both have, each as often as in the one that has fewer of it."
     return sum(min(a[item], b[item]) for item in a.keys() & b.keys())
 
-
+# %% ../../nbs/03_evaluation/07_rouge.ipynb #8638a80f
 def rouge_n(prediction: Sequence[Hashable], target: Sequence[Hashable], n: int) -> Score:
     "ROUGE-N of two lists of words: n-grams that both have (Lin 2004)."
     n = whole_number("n", n, at_least=1)
@@ -97,11 +97,6 @@ def lcs_length(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
     return len(a) - (row & everywhere).bit_count()  # the rises
 
 
-def rouge_l(prediction: Sequence[Hashable], target: Sequence[Hashable]) -> Score:
-    "ROUGE-L of two lists of words: the longest common subsequence (Lin 2004)."
-    return score_of(lcs_length(target, prediction), len(prediction), len(target))
-
-
 def lcs_places(
     matches: Mapping[Any, int],  # `match_bits` of a line of the target
     n: int,  # words in that line
@@ -129,6 +124,20 @@ def lcs_places(
             left = bit - 1  # diagonally: up a row, and to the left of it
     return found
 
+
+def union_places(line: Sequence[Hashable], lines: Iterable[Iterable[Hashable]]) -> list[int]:
+    "The places of a line's words that are on its LCS with any of the other text's lines."
+    matches = match_bits(line)
+    union = 0
+    for words in lines:
+        union |= lcs_places(matches, len(line), words)
+    return [place for place in range(len(line)) if union >> place & 1]
+
+# %% ../../nbs/03_evaluation/07_rouge.ipynb #7fb5cf1d
+def rouge_l(prediction: Sequence[Hashable], target: Sequence[Hashable]) -> Score:
+    "ROUGE-L of two lists of words: the longest common subsequence (Lin 2004)."
+    return score_of(lcs_length(target, prediction), len(prediction), len(target))
+
 # %% ../../nbs/03_evaluation/07_rouge.ipynb #52416cc7
 def rouge_lsum(
     prediction: Sequence[Sequence[Hashable]],  # its lines, each a list of words
@@ -139,11 +148,8 @@ def rouge_lsum(
         return rouge_l(prediction[0], target[0])  # nothing to unite
     reached: Counter[Any] = Counter()
     for line in target:
-        matches = match_bits(line)
-        union = 0
-        for words in prediction:
-            union |= lcs_places(matches, len(line), words)
-        reached.update(word for i, word in enumerate(line) if union >> i & 1)
+        places = union_places(line, prediction)
+        reached.update(line[place] for place in places)
     available = Counter(chain.from_iterable(prediction))
     n_wanted = sum(map(len, target))
     return score_of(shared_count(reached, available), available.total(), n_wanted)
@@ -281,8 +287,10 @@ class _Reader:
         if self.use_stemmer:
             lines = [list(map(stem, line)) for line in lines]
         words = list(chain.from_iterable(lines))
-        if not words and self.tokenizer is None and any(map(str.isalpha, text)):
-            self.unread += 1
+        if self.tokenizer is None and not text.isascii():
+            letters = [char for char in text if char.isalpha()]
+            lost = sum(not char.isascii() for char in letters)
+            self.unread += lost > len(letters) / 2
         return _Read(lines, words)
 
     def _words(self, line: str) -> list[Any]:
@@ -303,8 +311,8 @@ class _Reader:
             )
         if self.unread:
             warnings.warn(
-                f"{self.unread} of {self.n} texts have letters, but none from a to z, so they "
-                "score 0: tokenizer=unicode_words reads every script",
+                f"{self.unread} of {self.n} texts have letters mostly outside a to z, which make "
+                "no words: tokenizer=unicode_words reads every script",
                 stacklevel=3,
             )
 
@@ -334,7 +342,7 @@ def _best(
         best[kind] = max(scores, key=lambda score: score.fmeasure)
     return best
 
-# %% ../../nbs/03_evaluation/07_rouge.ipynb #ec4ff4ab
+
 def rouge(
     prediction: str,
     target: str | Sequence[str],  # the reference, or several
