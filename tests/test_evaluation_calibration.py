@@ -125,7 +125,7 @@ def test_the_temperature_is_the_one_with_the_smallest_loss():
     assert math.isclose(fit_temperature(ragged, easy), fit_temperature(filled, easy), rel_tol=1e-6)
 
 
-# nbs/03_evaluation/08_calibration.ipynb #fb2bae5d
+# nbs/03_evaluation/08_calibration.ipynb #eb97c99f
 def test_the_brier_score_is_lowest_for_the_true_chance():
     """The Brier score rewards the true chance: to say anything else costs more on average."""
     for truth in (0.0, 0.3, 0.5, 0.9):

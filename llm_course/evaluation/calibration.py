@@ -147,7 +147,7 @@ def error_if_calibrated(
 # %% ../../nbs/03_evaluation/08_calibration.ipynb #9a50f8f7
 def fit_temperature(
     scores: Float[Tensor, "n k"] | Sequence[Sequence[float]],  # rows may differ in length
-    targets: Int[Tensor, "n"] | Sequence[int] | Int[np.ndarray, "n"],  # each row's right option
+    targets: Int[Tensor, "n"] | Sequence[int] | Int[np.ndarray, "n"],  # what came, in each row
 ) -> float:
     """The temperature with the smallest loss of the targets under softmax(scores / T).
 
@@ -156,34 +156,47 @@ def fit_temperature(
     """
     rows, right = _score_rows(scores, targets)
     _check_has_a_best(rows, right)
-    low, high = 0.0, 1.0  # of 1 / temperature
-    while _surplus(rows, right, high) > 0:
-        low, high = high, 2 * high
-    for _ in range(50):
-        middle = (low + high) / 2
-        if _surplus(rows, right, middle) > 0:
-            low = middle
+    low, beta, high = 0.0, 1.0, math.inf  # beta: 1 / temperature
+    for _ in range(100):
+        surplus, variance = _surplus(rows, right, beta)
+        if surplus > 0:
+            low = beta
         else:
-            high = middle
-    return 2 / (low + high)
+            high = beta
+        step = beta + surplus / max(variance, 1e-300)
+        if not low <= step <= high:
+            step = min((low + high) / 2, 2 * beta)
+        if abs(step - beta) <= 1e-9 * beta:
+            break
+        beta = step
+    return 1 / beta
 
 # %% ../../nbs/03_evaluation/08_calibration.ipynb #3df9b975
-def _surplus(rows: Float[Tensor, "n k"], right: Int[Tensor, "n"], beta: float) -> float:
-    "The target's score less the score that softmax(beta · scores) expects; the mean of all rows."
-    there = rows.isfinite()
-    chances = torch.where(there, rows * beta, -torch.inf).softmax(1)
-    expected = (chances * torch.where(there, rows, 0.0)).sum(1)
-    return float((rows.gather(1, right[:, None])[:, 0] - expected).mean())
+def _surplus(
+    rows: Float[Tensor, "n k"], right: Int[Tensor, "n"], beta: float
+) -> tuple[float, float]:
+    "The target's score less what softmax(beta · scores) expects, and the variance; means of rows."
+    surplus, variance = 0.0, 0.0
+    for part, target in zip(rows.split(128), right.split(128)):
+        z = part.double()
+        z = z - z.max(1, keepdim=True).values
+        there = z.isfinite()
+        chances = torch.where(there, beta * z, -torch.inf).softmax(1)
+        z = torch.where(there, z, 0.0)
+        expected = (chances * z).sum(1)
+        surplus += float((z.gather(1, target[:, None])[:, 0] - expected).sum())
+        variance += float(((chances * z**2).sum(1) - expected**2).sum())
+    return surplus / len(rows), variance / len(rows)
 
 
 def _check_has_a_best(rows: Float[Tensor, "n k"], right: Int[Tensor, "n"]) -> None:
     "Raises `ValueError` where the best temperature is 0, or infinite."
-    if bool((rows.gather(1, right[:, None]) == 0).all()):
+    if bool((rows.gather(1, right[:, None])[:, 0] == rows.max(1).values).all()):
         raise ValueError(
             "every target has its row's largest score, so the best temperature is 0; fit on more "
             "rows, some of them answered wrong"
         )
-    if _surplus(rows, right, 0.0) <= 0:
+    if _surplus(rows, right, 0.0)[0] <= 0:
         raise ValueError(
             "the targets' scores aren't above the mean of their rows, so the best temperature is "
             "infinite; do targets and scores belong together?"
@@ -191,10 +204,10 @@ def _check_has_a_best(rows: Float[Tensor, "n k"], right: Int[Tensor, "n"]) -> No
 
 
 def _score_rows(scores: Any, targets: Any) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n"]]:
-    "Scores in float64, their largest 0, short rows filled up with −∞; and the targets."
+    "Scores, short rows filled up with −∞, and targets. Raises for what doesn't fit."
     if not isinstance(scores, (Tensor, np.ndarray, Sequence)) or isinstance(scores, str):
         raise TypeError(f"scores are a row of numbers for each answer, got {type(scores).__name__}")
-    rows = [torch.as_tensor(row, dtype=torch.float64) for row in scores]
+    rows = [torch.as_tensor(row) for row in scores]
     right = torch.as_tensor(targets)
     if right.is_floating_point() or right.is_complex() or right.dtype == torch.bool:
         raise TypeError(f"targets are the numbers of options, such as 0 or 3, got {right.dtype}")
@@ -207,10 +220,12 @@ def _score_rows(scores: Any, targets: Any) -> tuple[Float[Tensor, "n k"], Int[Te
         if row.ndim != 1:
             raise ValueError(f"row {i} of the scores is no row of numbers: {str(scores[i])[:60]}")
         if not bool(row.isfinite().all()):
-            raise ValueError(f"row {i} has a score that is not finite: {row.tolist()[:6]}")
+            raise ValueError(f"row {i} has a score that is not finite")
         if not 0 <= target < len(row):
             raise ValueError(f"target {i} is {target}, but row {i} has {len(row)} options, from 0")
-    rows = [row - row.max() for row in rows]
+    if isinstance(scores, Tensor):
+        return scores, right.long()  # large ones aren't copied
+    rows = [row.double() for row in rows]
     filled = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-math.inf)
     return filled, right.long()
 
