@@ -163,9 +163,9 @@ def split_clean(
     has a share below 0.2, and dirty what has 0.8 (Touvron et al. 2023). Raises `ValueError` for a
     threshold outside of 0 to 1.
     """
-    texts = _check_items(items, threshold)
+    _check_items(items, threshold)
     parts = Split([], [], [])
-    for i, text in enumerate(texts):
+    for i, text in enumerate(items):
         found = index.overlap(text)
         if not found.runs:
             parts.short.append(i)
@@ -176,11 +176,10 @@ def split_clean(
     return parts
 
 # %% ../../nbs/03_evaluation/11_contamination.ipynb #845f3920
-def _check_items(items: Any, threshold: Any) -> Sequence[str]:
+def _check_items(items: Any, threshold: Any) -> None:
     if isinstance(items, str) or not isinstance(items, Sequence):
         raise TypeError(f"items are a list of texts, got {type(items).__name__}")
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
         raise TypeError(f"threshold is a share such as 0.2, got {threshold!r}")
     if not 0 <= threshold < 1:
         raise ValueError(f"threshold is a share from 0, below 1, got {threshold}")
-    return items
