@@ -43,7 +43,7 @@ def murphy(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, float, f
 
 # nbs/03_evaluation/08_calibration.ipynb #141b15cb
 def test_the_error_is_the_mean_gap_of_bins():
-    """The calibration error is the mean of |confidence − success|, over bins, by their answers."""
+    """The calibration error is the mean of |confidence − success|, over bins, by their size."""
     rng = np.random.default_rng(0)
     for n, bins in ((1, 1), (7, 3), (500, 10), (500, 15), (40, 100)):
         p = rng.random(n).round(2)
