@@ -115,7 +115,7 @@ def test_the_table_holds_the_least_number_of_edits():
         assert kept == [b[j] for j, edited in enumerate(reference_edited) if not edited]
 
 
-# nbs/03_evaluation/06_ter.ipynb #27874bd2
+# nbs/03_evaluation/06_ter.ipynb #fce5519d
 def test_scores_are_sacrebleu_s_on_odd_corpora():
     """corpus_ter and sentence_ter equal sacreBLEU's to 1e-9, with all options.
 
@@ -139,7 +139,7 @@ def test_scores_are_sacrebleu_s_on_odd_corpora():
             assert abs(sentence_ter(outputs[i], texts, **options).score - theirs.score) < 1e-9
 
 
-# nbs/03_evaluation/06_ter.ipynb #cc0f442f
+# nbs/03_evaluation/06_ter.ipynb #2fd5eab9
 def test_what_can_t_be_compared_is_named():
     two = ["a b", "c d"]
     with expect_fail(ValueError, "references are transposed"):

@@ -25,7 +25,8 @@ from llm_course.evaluation.bleu import (
 
 # %% ../../nbs/03_evaluation/06_ter.ipynb #253148d4
 def shifted(words: Sequence[str], start: int, length: int, target: int) -> list[str]:
-    "The words with a block moved before the word at `target`; to a place in itself: behind itself."
+    """The words with a block moved before the word at `target`. A target inside of the block moves
+    it on, behind the next `target - start` words."""
     block = words[start : start + length]
     others = [*words[:start], *words[start + length :]]
     if target > start + length:
@@ -189,7 +190,8 @@ def _best_shift(
             words = shifted(output, start, length, target)
             before, behind = _changed(len(words), start, length, target)
             row = edit_rows(words, reference, rows[: before + 1], until=behind)[-1]
-            edits = min(map(int.__add__, row, to_end[behind]))  # through one cell of this row
+            through = [there + rest for there, rest in zip(row, to_end[behind])]
+            edits = min(through)  # each path goes through one cell of this row
             trial = (rows[-1][-1] - edits, length, -start, -target, words)
             best = trial if best is None else max(best, trial)  # ties: long, then early blocks
             trials += 1
@@ -197,7 +199,7 @@ def _best_shift(
             break
     return best, trials
 
-# %% ../../nbs/03_evaluation/06_ter.ipynb #1110c783
+# %% ../../nbs/03_evaluation/06_ter.ipynb #2285e53f
 def _changed(n_words: int, start: int, length: int, target: int) -> tuple[int, int]:
     "A shift changes nothing before the first of these places, and nothing from the second on."
     if start <= target <= start + length:  # the block goes behind itself
