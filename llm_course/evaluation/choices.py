@@ -193,17 +193,18 @@ class ChoiceScores:
         return repr(self.accuracy)
 
 
-def _choice(
-    question: Question,
-    made: Prompt,
-    likelihoods: tuple[Likelihood, ...],
-    without: dict[str, float],
-    rule: Rule,
-) -> Choice:
-    sizes = tuple(len(option.strip().encode()) for option in made.continuations)
-    alone = tuple(without[option] for option in made.continuations) if without else None
-    item = Choice(question, likelihoods, sizes, alone, ())
-    return replace(item, scores=_scores(item, rule))
+def _alone(
+    lm: LanguageModel,
+    premise: str,
+    pairs: Sequence[tuple[str, str]],
+    batch_size: int,
+    progress: bool,
+) -> dict[str, float]:
+    "Of each option once: its log-probability after the premise."
+    options = list(dict.fromkeys(option for _, option in pairs))
+    alone = [(premise, option) for option in options]
+    found = log_likelihoods(lm, alone, batch_size=batch_size, progress=progress)
+    return {option: likelihood.total for option, likelihood in zip(options, found)}
 
 
 def _ids(items: Sequence[Choice]) -> list[str]:
@@ -282,15 +283,22 @@ def score_choices(
     pairs = []
     for made in prompts:
         pairs += [(made.context, option) for option in made.continuations]
-    alone = []  # each option without a question, once
+    found = log_likelihoods(lm, pairs, batch_size=batch_size, progress=progress)
+    alone = {}
     if normalize == "pmi":
-        alone = [(premise, option) for option in dict.fromkeys(option for _, option in pairs)]
-    found = log_likelihoods(lm, pairs + alone, batch_size=batch_size, progress=progress)
-    after = iter(found)
-    likelihoods = [tuple(next(after) for _ in made.continuations) for made in prompts]
-    without = {option: next(after).total for _, option in alone}
-    rows = zip(questions, prompts, likelihoods)
-    items = [_choice(*row, without, normalize) for row in rows]
+        alone = _alone(lm, premise, pairs, batch_size, progress)
+    items = []
+    begin = 0  # of the question's options among all
+    for question, made in zip(questions, prompts):
+        end = begin + len(made.continuations)
+        likelihoods = tuple(found[begin:end])
+        n_bytes = tuple(len(option.strip().encode()) for option in made.continuations)
+        without = None
+        if alone:
+            without = tuple(alone[option] for option in made.continuations)
+        scores = option_scores(likelihoods, n_bytes, normalize, without)
+        items.append(Choice(question, likelihoods, n_bytes, without, tuple(scores)))
+        begin = end
     return ChoiceScores(tuple(items), normalize)
 
 # %% ../../nbs/03_evaluation/09_choices.ipynb #3c2d1f76
@@ -305,10 +313,12 @@ def chance(
     counts = np.ones(1)  # the chances of 0, 1, … right guesses
     for question in questions:
         p = 1 / len(question.options)
-        counts = np.convolve(counts, [1 - p, p])
+        wrong = np.append(counts * (1 - p), 0)  # as many right ones as before
+        right = np.append(0, counts * p)  # one more
+        counts = wrong + right
     mean = sum(1 / len(question.options) for question in questions) / len(questions)
-    at_most = counts.cumsum()
-    low = int(np.argmax(at_most > (1 - level) / 2))
+    at_most = counts.cumsum()  # the chance of so many right ones or fewer
+    low = int(np.argmax(at_most > (1 - level) / 2))  # the first place where it holds
     high = int(np.argmax(at_most >= (1 + level) / 2))
     n = len(questions)
     return Interval(mean, low / n, high / n, n, level)
