@@ -65,7 +65,8 @@ def known_pairs(items: Sequence[Item]) -> list[KnownPair]:
     "Each item's first reference beside the same, spoilt in up to six ways; `pair.a` is better."
     found = []
     for i, item in enumerate(items):
-        good, other = item.references[0], items[(i + 7) % len(items)].references[0]
+        good = item.references[0]
+        other = items[(i + 7) % len(items)].references[0]  # seven further on, round the end
         spoilt = {
             "another text's": (good, other),
             "a number changed": (good, change_number(good, item.text)),
@@ -172,7 +173,9 @@ def win_rates(
     rates = {}
     for name in systems:
         own = [m for m, (first, _) in enumerate(meetings) if first == name]
-        rates[name] = mean_interval(votes[:, own].mean(1))
+        share = mean_interval(votes[:, own].mean(1))
+        low, high = max(0.0, share.low), min(1.0, share.high)  # of a share
+        rates[name] = Interval(share.value, low, high, share.n)
     return rates
 
 # %% ../../nbs/03_evaluation/14_model_judge.ipynb #98bfaf71

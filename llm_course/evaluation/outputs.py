@@ -213,7 +213,8 @@ def scoreboard(
             found = compare(rows[rival], rows[name], score=metric.score, draws=draws)
             key = metric.name, name, rival
             board.comparisons[key] = found
-            board.better[key] = (found.difference < 0) == metric.lower_is_better
+            is_lower = found.difference < 0  # the system's score, than the rival's
+            board.better[key] = is_lower == metric.lower_is_better
     return board
 
 # %% ../../nbs/03_evaluation/13_outputs.ipynb #bbea0028
