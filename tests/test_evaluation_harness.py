@@ -226,8 +226,8 @@ def test_whole_texts_are_hflm_s():
     small = toy()
     parts = hugging_face(small)
     texts = [("",), ("a",), ("<|im_start|>user\nHello<|im_end|>",), ("Größe 🙂\n" * 30,)]
-    texts += [(document.text[:n],) for n, document in zip((50, 900, 2500), python_reference())]
-    for window in (256, 50, 7):
+    texts += [(document.text[:n],) for n, document in zip((50, 300, 700), python_reference())]
+    for window in (100, 9):
         asked = requests_of("loglikelihood_rolling", texts)
         theirs = hflm(small, 3, window, parts, logits_cache=False)  # see "Where the two differ"
         expected = theirs.loglikelihood_rolling(asked, disable_tqdm=True)
@@ -254,23 +254,22 @@ def test_written_texts_are_hflm_s():
         small.model.embed.weight.mul_(50)
         small.model.head.weight.mul_(50)
     parts = hugging_face(small)
-    prompts = [before for before, _ in random_pairs(24, seed=5) if before.strip()]
+    prompts = [before for before, _ in random_pairs(9, seed=5) if before.strip()]
     ours = harness_model(small, batch_size=4)
     theirs = hflm(small, 4, parts=parts)
-    plain = {"until": [], "max_gen_toks": 24, "do_sample": False}
+    plain = {"until": [], "max_gen_toks": 14, "do_sample": False}
     free = ours.generate_until(requests_of("generate_until", [(p, plain) for p in prompts]))
-    assert len(set(free)) > 10
-    stops = [text[len(text) // 2 :][:3] for text in free[:6]]  # inside of tokens, or over several
+    assert len(set(free)) > 5
+    stops = [text[len(text) // 2 :][:3] for text in free[:4]]  # inside of tokens, or over several
     plans = [plain, plain | {"until": stops}, {"until": stops[0], "max_new_tokens": 9, "top_p": None}]
-    plans += [{"until": ["", *stops[:2]], "max_tokens": 30, "temperature": 0.0}]
+    plans += [{"until": stops[1:3], "max_tokens": 20, "temperature": 0.0}]
     asked = requests_of("generate_until", [(prompt, plan) for plan in plans for prompt in prompts])
     found = ours.generate_until(asked)
     assert found == theirs.generate_until(asked, disable_tqdm=True)
     assert found[: len(prompts)] == free
-    assert len(set(found)) > 20 and max(map(len, found)) > 2 * min(map(len, found))
-    assert sum(a != b for a, b in zip(free, found[len(prompts) :])) >= 6, "stops were met"
-    for batch_size in (1, 16):
-        assert harness_model(small, batch_size=batch_size).generate_until(asked) == found
+    assert len(set(found)) > 9 and max(map(len, found)) > 2 * min(map(len, found))
+    assert sum(a != b for a, b in zip(free, found[len(prompts) :])) >= 4, "stops were met"
+    assert harness_model(small, batch_size=16).generate_until(asked) == found
 
 
 # nbs/03_evaluation/12_harness.ipynb #b53442a5
@@ -290,8 +289,8 @@ def test_a_task_file_gives_the_same_scores_through_both():
     written += 'generation_kwargs: {until: ["ing", "."], max_gen_toks: 12}\n'
     written += "metric_list: [{metric: exact_match}]\n"
     with tempfile.TemporaryDirectory() as folder:
-        write_task(folder, questions[:10])
-        write_task(folder, questions[:10], written, "written")
+        write_task(folder, questions[:4])
+        write_task(folder, questions[:4], written, "written")
         for options in ({}, {"apply_chat_template": True, "num_fewshot": 1}):
             for task in ("course_questions", "written"):
                 ours = harness_model(small, batch_size=4)
@@ -407,8 +406,6 @@ def test_what_the_adapter_cannot_do_is_refused():
     import pytest
     from fastcore.test import expect_fail
 
-    from llm_course.evaluation import harness as module
-
     pytest.importorskip("lm_eval")
     small = toy(context=40)
     ours = harness_model(small)
@@ -440,14 +437,12 @@ def test_what_the_adapter_cannot_do_is_refused():
         harness_model(small)
     del os.environ["WORLD_SIZE"]
     found = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("lm_eval")}
-    module._adapter_class.cache_clear()
     sys.modules["lm_eval"] = None
     try:
         with expect_fail(ModuleNotFoundError, "pip install 'lm-eval>=0.4.13'"):
             harness_model(small)
     finally:
         sys.modules.update(found)
-        module._adapter_class.cache_clear()
 
 
 # nbs/03_evaluation/12_harness.ipynb #5bad5b6d

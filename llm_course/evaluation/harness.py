@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -373,7 +372,6 @@ class _Processes(_Requests):
         World.here().wait()
 
 
-@cache
 def _adapter_class() -> Any:
     "lm-eval is imported here, and only here."
     try:

@@ -82,5 +82,6 @@ def in_short(results) -> dict:
         for sample in results["samples"][name]:
             key = f"{name} {sample['doc_id']}"
             assert key not in items, f"{key} is there twice"
-            items[key] = sample["resps"]
+            # lm-eval fills the smaller share up with its last request, and notes its answers too
+            items[key] = sample["filtered_resps"]
     return {"scores": results["results"], "items": items}
