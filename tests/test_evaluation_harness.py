@@ -393,6 +393,9 @@ def test_what_is_in_the_file_is_not_computed_again():
             small.model.layers[0].attn.o_proj.weight.add_(0.1)  # trained, while the adapter is there
         changed = run_task(third, folder)
         assert third.computed == n_all and changed["samples"] != found["samples"]
+        digest = model_digest(lm)
+        generate_until(lm, [[5, 6, 7]], ["."], 2)
+        assert model_digest(lm) == digest, "use doesn't change it"
         other = harness_model(narrow(small, 20), answers=path)
         asked = requests_of("loglikelihood", [("a", " b"), ("a", " b")])
         assert other.loglikelihood(asked, disable_tqdm=True)[0][0] < 0 and other.computed == 1

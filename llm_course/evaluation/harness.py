@@ -167,7 +167,8 @@ def model_digest(lm: LanguageModel) -> str:  # 64 hexadecimal digits
     "SHA-256 of what decides an answer: layers, tokenizer, and each weight with its type."
     tokenizer = lm.tokenizer
     digest = hashlib.sha256()
-    digest.update(f"{lm.model} {lm.model.config}".encode())
+    layers = [(name, type(layer).__name__) for name, layer in lm.model.named_modules()]
+    digest.update(f"{layers} {lm.model.config}".encode())
     digest.update(f"{tokenizer.special_tokens} {sorted(tokenizer.stop_ids)}".encode())
     digest.update(tokenizer.backend.to_str().encode())
     for name, tensor in [*lm.model.named_parameters(), *lm.model.named_buffers()]:
