@@ -1,14 +1,15 @@
 """Tokens a second and peak memory of perplexity: ours, and transformers' own recipe.
 
-python benchmarks/perplexity.py                    # 6,000 tokens, windows of 1,024, stride 512
-python benchmarks/perplexity.py --tokens 3000 --repeats 5
+python benchmarks/perplexity.py                    # 3,000 tokens, windows of 1,024, stride 512
+python benchmarks/perplexity.py --tokens 6000 --repeats 5
 
-The same weights, text, windows and stride, each run in a process of its own, in turn. The recipe is
-the one of transformers' documentation: each window goes through model(ids, labels=...), where the
-labels of what was scored before are -100. Memory is counted after the weights were read once.
+The same weights, text, windows and stride. The recipe is the one of transformers' documentation:
+each window goes through model(ids, labels=...), where the labels of what was scored before are
+-100. Memory is that of a process of its own, counted after the weights were read once. Speed is
+taken in one process, in turn: between two processes this machine changes by a quarter.
 """
 
-from common import median, rotated, save, table  # before torch: it sets the environment
+from common import in_turn, median, save, table  # before torch: it sets the environment
 
 # isort: split
 import argparse
@@ -16,7 +17,7 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -100,24 +101,21 @@ def theirs(text: str, ids: list[int], folder: str):
     return run
 
 
-def child(who: str, path: str, folder: str) -> None:
+def scorers(path: str, folder: str, who: tuple[str, ...]) -> dict[str, Callable]:
     given = json.loads(Path(path).read_text(encoding="utf-8"))
-    run = {"ours": ours, "transformers": theirs}[who](given["text"], given["ids"], folder)
+    make = {"ours": ours, "transformers": theirs}
+    return {name: make[name](given["text"], given["ids"], folder) for name in who}
+
+
+def child(who: str, path: str, folder: str) -> None:
+    "Prints the score, and the memory that it took."
+    run = scorers(path, folder, (who,))[who]
     loaded = memory("VmRSS")
     forget_peak()
-    start = time.perf_counter()
     nll, count = run()
-    seconds = time.perf_counter() - start
     peak = memory("VmHWM")
-    found = {
-        "nll": nll,
-        "tokens": count,
-        "tokens_per_second": count / seconds,
-        "loaded_mb": loaded,
-        "peak_mb": peak,
-        "above_mb": peak - loaded,
-    }
-    print(json.dumps(found))
+    found = {"loaded_mb": loaded, "peak_mb": peak, "above_mb": peak - loaded}
+    print(json.dumps({"nats a token": nll, "tokens": count} | found))
 
 
 def measured(who: str, path: Path, folder: str) -> dict:
@@ -125,37 +123,33 @@ def measured(who: str, path: Path, folder: str) -> dict:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+    return {"who": who} | json.loads(done.stdout.splitlines()[-1])
 
 
-def report(runs: dict[str, list[dict]], repeats: int) -> None:
-    "Prints and saves what was measured so far."
-    rows = []
-    for who, found in runs.items():
-        row = {"who": who, "nats a token": found[0]["nll"], "tokens": found[0]["tokens"]}
-        for key in ("tokens_per_second", "loaded_mb", "peak_mb", "above_mb"):
-            row[key] = median([one[key] for one in found])
-        rows.append(row)
-    pairs = list(zip(runs["ours"], runs["transformers"]))
-    speeds = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in pairs]
+def report(rows: list[dict], seconds: dict[str, list[float]]) -> None:
+    "Prints and saves what was measured."
+    for row in rows:
+        row["tokens_per_second"] = row["tokens"] / median(seconds[row["who"]])
+    us, them = rows
+    faster = [b / a for a, b in zip(seconds["ours"], seconds["transformers"])]
     ratios = {
-        "speed": median(speeds),
-        "least": min(speeds),
-        "most": max(speeds),
-        "peak above the loaded model": rows[0]["above_mb"] / rows[1]["above_mb"],
-        "whole peak": rows[0]["peak_mb"] / rows[1]["peak_mb"],
-        "relative difference of nats": abs(rows[0]["nats a token"] / rows[1]["nats a token"] - 1),
+        "speed": median(faster),
+        "least": min(faster),
+        "most": max(faster),
+        "peak above the loaded model": us["above_mb"] / them["above_mb"],
+        "whole peak": us["peak_mb"] / them["peak_mb"],
+        "relative difference of nats": abs(us["nats a token"] / them["nats a token"] - 1),
     }
     print(table(rows, 4))
     print(table([ratios]))
-    settings = {"window": WINDOW, "stride": STRIDE, "repeats": repeats}
+    settings = {"window": WINDOW, "stride": STRIDE, "seconds": seconds}
     save("perplexity", {"what": WHAT, "rows": rows, "ratios": ratios, **settings}, PACKAGES)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--tokens", type=int, default=6000)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--tokens", type=int, default=3000)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -163,17 +157,13 @@ def main():
     from llm_course import load
     from llm_course.transformers.checkpoints import save_pretrained
 
-    runs = {who: [] for who in WHO}
     with tempfile.TemporaryDirectory() as temp:
         save_pretrained(load(dtype=torch.float32), temp)
         text, ids = manual(args.tokens)
         path = Path(temp) / "text.json"
         path.write_text(json.dumps({"text": text, "ids": ids}), encoding="utf-8")
-        for i in range(args.repeats):
-            for who in rotated(list(WHO), i):
-                runs[who].append(measured(who, path, temp))
-                print(f"  round {i + 1}/{args.repeats}  {who}: {runs[who][-1]}", file=sys.stderr)
-            report(runs, i + 1)
+        rows = [measured(who, path, temp) for who in WHO]
+        report(rows, in_turn(scorers(str(path), temp, WHO), args.repeats))
 
 
 if __name__ == "__main__":

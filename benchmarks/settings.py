@@ -17,6 +17,7 @@ import statistics
 
 import torch
 
+from llm_course.core import pick_device
 from llm_course.training.batches import Rows, tokenize
 from llm_course.training.data import python_source, split_documents, train_tokenizer
 from llm_course.training.duplicates import drop_duplicates
@@ -53,7 +54,7 @@ def run(name: str, seed: int, steps: int, train: Rows, test: Rows) -> dict:
         Config(VOCABULARY, context=WIDTH, **sizes),
         attend=flash_attention,
         generator=torch.Generator().manual_seed(seed),
-    )
+    ).to(pick_device())
     config = TrainConfig(steps, batch_size=BATCH, validate_every=0, seed=seed, **options)
     trainer = Trainer(model, train, config, validation=test)
     for group in trainer.optimizer.param_groups:

@@ -12,6 +12,7 @@ from pathlib import Path
 # Two busy processes on two cores: don't burn time in spin locks.
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that wants the hub is marked `net`
+os.environ.setdefault("LLM_COURSE_DEVICE", "cpu")  # the same everywhere; `gpu` tests name theirs
 import torch  # noqa: E402
 
 if not torch.cuda.is_available():

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TokenizerName', 'SmoothMethod', 'brevity_penalty', 'LineTokenizer', 'bleu_tokens', 'TokenRow', 'token_row',
-           'ngram_counts', 'check_corpus', 'check_sentence', 'references_per_item', 'bleu_statistics',
-           'smoothed_precisions', 'BleuScore', 'score_of_statistics', 'corpus_bleu', 'signature_of', 'sentence_bleu']
+           'ngram_counts', 'check_corpus', 'check_sentence', 'references_per_item', 'bleu_statistics', 'BleuScore',
+           'smoothed_precisions', 'score_of_statistics', 'corpus_bleu', 'signature_of', 'sentence_bleu']
 
 # %% ../../nbs/03_evaluation/04_bleu.ipynb #067be8d2
 import math
@@ -37,7 +37,7 @@ def brevity_penalty(
         return 0.0
     return math.exp(1 - ref_len / sys_len)
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #82fde184
+# %% ../../nbs/03_evaluation/04_bleu.ipynb #4752ceac
 _ALONE = re.compile(r"([!-&(-+/:-@\[-`{-~])")  # signs that always stand alone; not ' , - .
 _AFTER_NO_DIGIT = re.compile(r"([^0-9])([.,])")
 _BEFORE_NO_DIGIT = re.compile(r"([.,])([^0-9])")
@@ -58,7 +58,7 @@ def _split_13a(text: str) -> str:
         text = text.replace(entity, sign)
     return _split_western(text)
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #4752ceac
+
 _CHINESE = (  # with U+2001 to U+2A6D, where quotes and arrows are: sacreBLEU's table has them
     "\u2001-\u2a6d\u2e80-\u2fdf\u2ff0-\u303f\u3100-\u312f\u31a0-\u31bf\u31c0-\u31ef\u3200-\u33ff"
     "\u3400-\u4db5\u4e00-\u9fbb\uf900-\ufa2d\ufa30-\ufa6a\ufa70-\ufad9\ufe10-\ufe1f\ufe30-\ufe4f"
@@ -142,7 +142,7 @@ _SPLITS: dict[str, Callable[[str], str]] = {
     "none": _split_none,
 }
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #51586c47
+
 class _Remembered(dict[str, list[str]]):
     "word -> its tokens, found when it is first asked for."
 
@@ -226,7 +226,7 @@ def _count_by(rows: np.ndarray, columns: np.ndarray, n_rows: int) -> Int[np.ndar
     flat = np.bincount(rows * n_columns + columns, minlength=n_rows * n_columns)
     return flat.reshape(n_rows, n_columns)
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #361a5cd6
+
 def ngram_counts(
     row: TokenRow,
     order: int,
@@ -245,7 +245,7 @@ def ngram_counts(
         item_of[numbers] = row.item[starts]
         yield counts, item_of
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #8188888c
+
 def _closest_lengths(lengths: Int[np.ndarray, "sources items"]) -> Int[np.ndarray, "items"]:
     "Of each item, the reference's length that is closest to the output's; of two, the shorter."
     output = lengths[0]
@@ -376,36 +376,7 @@ def bleu_statistics(
         found.append(np.stack(columns, axis=1))
     return np.concatenate(found)
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #8e0e6bae
-SmoothMethod = Literal["none", "floor", "add-k", "exp"]
-_USUAL_VALUE = {"none": 0.0, "floor": 0.1, "add-k": 1.0, "exp": 0.0}
 
-
-def smoothed_precisions(
-    counts: Sequence[int | float],  # matched n-grams, n = 1, 2, …
-    totals: Sequence[int | float],  # all n-grams
-    smooth_method: SmoothMethod = "exp",
-    smooth_value: float | None = None,  # of "floor" (0.1) and "add-k" (1)
-) -> list[float]:  # in percent; it ends where the outputs have no n-grams
-    "The precision at each n, with something in place of 0 (Chen and Cherry 2014)."
-    value = _smooth_value(smooth_method, smooth_value)
-    found = []
-    part = 1.0
-    for i, (count, total) in enumerate(zip(counts, totals)):
-        if smooth_method == "add-k" and i > 0:
-            count += value
-            total += value
-        if total == 0:
-            break
-        if count == 0 and smooth_method == "exp":
-            part /= 2
-            count = part
-        elif count == 0 and smooth_method == "floor":
-            count = value
-        found.append(100 * count / total)
-    return found
-
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #6dcf2349
 def _smooth_value(method: str, value: float | None) -> float:
     usual = _USUAL_VALUE[_known("smooth_method", method, list(_USUAL_VALUE))]
     if value is None:
@@ -438,7 +409,36 @@ class BleuScore:
             f"BLEU = {self.score:.2f} {shares} (BP = {self.bp:.3f} ratio = {ratio:.3f} {lengths})"
         )
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #ea3e215c
+# %% ../../nbs/03_evaluation/04_bleu.ipynb #8e0e6bae
+SmoothMethod = Literal["none", "floor", "add-k", "exp"]
+_USUAL_VALUE = {"none": 0.0, "floor": 0.1, "add-k": 1.0, "exp": 0.0}
+
+
+def smoothed_precisions(
+    counts: Sequence[int | float],  # matched n-grams, n = 1, 2, …
+    totals: Sequence[int | float],  # all n-grams
+    smooth_method: SmoothMethod = "exp",
+    smooth_value: float | None = None,  # of "floor" (0.1) and "add-k" (1)
+) -> list[float]:  # in percent; it ends where the outputs have no n-grams
+    "The precision at each n, with something in place of 0 (Chen and Cherry 2014)."
+    value = _smooth_value(smooth_method, smooth_value)
+    found = []
+    part = 1.0
+    for i, (count, total) in enumerate(zip(counts, totals)):
+        if smooth_method == "add-k" and i > 0:
+            count += value
+            total += value
+        if total == 0:
+            break
+        if count == 0 and smooth_method == "exp":
+            part /= 2
+            count = part
+        elif count == 0 and smooth_method == "floor":
+            count = value
+        found.append(100 * count / total)
+    return found
+
+# %% ../../nbs/03_evaluation/04_bleu.ipynb #366dead7
 def score_of_statistics(
     statistics: Int[np.ndarray, "items columns"] | Int[np.ndarray, "columns"],
     smooth_method: SmoothMethod = "exp",
@@ -463,7 +463,7 @@ def score_of_statistics(
         score = bp * math.exp(sum(math.log(p) for p in precisions[:used]) / used)
     return BleuScore(score, counts, totals, precisions, bp, sys_len, ref_len)
 
-# %% ../../nbs/03_evaluation/04_bleu.ipynb #366dead7
+
 def corpus_bleu(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str | None]],  # [set][item]; None: the item has no such one

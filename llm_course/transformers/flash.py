@@ -376,11 +376,13 @@ def flash_attention(
 # %% ../../nbs/01_transformers/13_flash.ipynb #61d8f2a4
 _AMPERE = (8, 0)  # CUDA's compute capability
 LARGEST_HEAD = 256
+_LARGEST_FLOAT32_HEAD = 128  # no tensor cores at full precision: larger ones compile for minutes
 
 
 def fits_triton(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
-    "Whether the kernels of the next page run for such tensors: on Ampere or newer."
-    if device.type != "cuda" or dtype == torch.float64 or head_dim > LARGEST_HEAD:
+    "Whether the kernels of the next page run well for such tensors: on Ampere or newer."
+    largest = _LARGEST_FLOAT32_HEAD if dtype == torch.float32 else LARGEST_HEAD
+    if device.type != "cuda" or dtype == torch.float64 or head_dim > largest:
         return False
     return torch.cuda.get_device_capability(device) >= _AMPERE
 

@@ -485,18 +485,27 @@ _KERNELS = {
     "_backward_keys": _backward_keys,
     "_backward_queries": _backward_queries,
 }
-_TILES = {  # queries, keys, warps
+_TILES = {  # queries, keys, warps, stages
     "_forward": (
-        (64, 32, 4),
-        (64, 64, 4),
-        (64, 128, 4),
-        (128, 32, 4),
-        (128, 64, 4),
-        (128, 64, 8),
-        (128, 128, 8),
+        (64, 32, 4, 3),
+        (64, 64, 4, 3),
+        (128, 64, 8, 3),
+        (128, 128, 8, 3),
     ),
-    "_backward_keys": ((32, 64, 4), (32, 64, 8), (32, 128, 8), (64, 64, 8), (64, 128, 8)),
-    "_backward_queries": ((64, 32, 4), (64, 64, 4), (128, 32, 8), (128, 64, 8)),
+    "_backward_keys": (
+        (32, 64, 4, 1),
+        (32, 64, 4, 2),
+        (32, 128, 4, 1),
+        (64, 64, 4, 1),
+        (64, 64, 4, 2),
+        (64, 128, 8, 2),
+    ),
+    "_backward_queries": (
+        (64, 32, 4, 3),
+        (64, 64, 4, 2),
+        (64, 64, 4, 3),
+        (128, 64, 8, 3),
+    ),
 }
 _SMALL = (32, 32)  # queries and keys: fit everywhere
 
@@ -505,10 +514,9 @@ _SMALL = (32, 32)  # queries and keys: fit everywhere
 def _tuned(name: str):
     "A kernel that tries all its tiles when it meets a new kind of input: see `_bucket`."
     configs = []
-    for n_queries, n_keys, warps in (*_TILES[name], (*_SMALL, 4)):
-        for stages in (2, 3, 4):
-            tile = {"BM": n_queries, "BN": n_keys}
-            configs.append(triton.Config(tile, num_warps=warps, num_stages=stages))
+    for n_queries, n_keys, warps, stages in (*_TILES[name], (*_SMALL, 4, 2)):
+        tile = {"BM": n_queries, "BN": n_keys}
+        configs.append(triton.Config(tile, num_warps=warps, num_stages=stages))
     return triton.autotune(
         configs,
         key=["bucket", "group", "window", "CAUSAL", "D"],
@@ -534,15 +542,13 @@ def _that_fit(
     name: str, configs: list[triton.Config], args: dict[str, Any], **constants: Any
 ) -> list[triton.Config]:
     """The configurations whose tiles fit in the fast memory; in float32, which has no tensor cores
-    at full precision, only small ones."""
+    at full precision, the smallest alone."""
     size = args["q"].element_size()
     room = torch.cuda.get_device_properties(args["q"].device).shared_memory_per_block_optin
     fits = [c for c in configs if _shared_bytes(name, c, constants["BD"], size) <= room]
-    if size == 4:
-        largest = 64 * 32
-        few = [c for c in fits if c.num_stages == 2]
-        fits = [c for c in few if c.kwargs["BM"] * c.kwargs["BN"] <= largest]
-    return fits or [c for c in configs if (c.kwargs["BM"], c.kwargs["BN"]) == _SMALL][:1]
+    if size == 4 or not fits:
+        return configs[-1:]
+    return fits
 
 
 def _launch(

@@ -119,8 +119,8 @@ def test_the_wheel_holds_the_library_alone(source, tmp_path):
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     files = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
-    held = {p.relative_to(source).as_posix() for p in (source / "llm_course").rglob("*.py")}
-    assert set(files) == held | {"llm_course/py.typed"}
+    held = [path for path in (source / "llm_course").rglob("*") if path.is_file()]
+    assert set(files) == {path.relative_to(source).as_posix() for path in held}
 
 
 def test_every_exported_function_has_a_docstring():

@@ -31,6 +31,7 @@ OF_EACH_KIND = {
     "index.html",
     "explorer.html",
     "learning.html",
+    "metrics.html",
     "benchmarks.html",
     "api/transformers.attention.html",
     "transformers/attention.html",
@@ -140,6 +141,21 @@ def scroll_through(page):
     page.wait_for_function("[...document.images].every((i) => i.complete)")
 
 
+def serious_problems(page, part: str = "html") -> list[str]:
+    "What those meet who can't see a part of the page, or can't use a mouse, by axe's rules."
+    from axe_playwright_python.base import AXE_FILE_PATH
+
+    page.evaluate(Path(AXE_FILE_PATH).read_text(encoding="utf-8"))
+    run = "(part) => axe.run(part, {resultTypes: ['violations']})"
+    found = page.evaluate(run, part)["violations"]
+    return [
+        f"{v['id']}: {v['help']}\n    "
+        + "\n    ".join(f"{n['html'][:160]}  {n['failureSummary'][:300]}" for n in v["nodes"][:4])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
 def test_there_is_a_page_of_each_kind():
     missing = OF_EACH_KIND - set(PAGES)
     assert not missing, f"run `make docs`, or name other pages of their kind: {missing}"
@@ -147,8 +163,6 @@ def test_there_is_a_page_of_each_kind():
 
 @pytest.mark.parametrize(("url", "mode"), LOOKS)
 def test_page_loads_clean_light_and_still(open_page, url, mode):
-    from axe_playwright_python.base import AXE_FILE_PATH
-
     page = open_page(url, mode)
     page.wait_for_timeout(100)
     scroll_through(page)
@@ -166,14 +180,7 @@ def test_page_loads_clean_light_and_still(open_page, url, mode):
     cells = "\n".join(page.locator("main .cell_input").all_inner_texts())
     assert not re.search(r"^\s*#\|", cells, re.M), "a directive shows"
     assert "@@" not in page.inner_text("main")
-    page.evaluate(Path(AXE_FILE_PATH).read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    serious = [
-        f"{v['id']}: {v['help']}\n    "
-        + "\n    ".join(f"{n['html'][:160]}  {n['failureSummary'][:300]}" for n in v["nodes"][:4])
-        for v in found
-        if v["impact"] in ("serious", "critical")
-    ]
+    serious = serious_problems(page)
     assert not serious, "\n".join(serious)
     page.set_viewport_size({"width": PHONE_WIDTH, "height": 844})
     width = page.evaluate("document.documentElement.scrollWidth")
@@ -483,6 +490,305 @@ def test_the_training_that_is_played_back_is_whole(address):
             except (SyntaxError, ValueError):
                 wrong = True
             assert wrong == bool(written["error"]), first
+
+
+# The metric bench -------------------------------------------------------------------------------
+
+PIECES = {
+    "plain": "the cat sat on the mat and the dog ran to the cat".split(),
+    "signs": (
+        'Well, no! (yes) "so" it\'s 3.14 1,000 2-3 A-B 50% $5. 7, x-\ny ... -- &amp; &lt;b&gt; '
+        "&amp;lt; <skipped> a<skipped>b ' !' '' [1] x_y a/b e.g. .5 5. U.S. 12:30"
+    ).split(" "),
+    "scripts": (
+        "Кошка СИДИТ на коврике ΟΔΟΣ ΣΑΣ İstanbul ıI ﬁn Straße naïve naïve 猫坐在垫子上。 "
+        "ネコ हिन्दी ١٢٣ 👩‍🚀 😀😀 😀! ！？ “quoted” … Ⅷ K Å ǅ 𝒜𝒷 −5 ½ 한국어"
+    ).split(" "),
+    "repeats": "a b c d e f a b c a b a".split(),
+    "numbers": "1 1. 1, 1.5 1,5 10 010 1-1 -1 1- ,1 .1 1.. 3.".split(),
+}
+BLANKS = [" "] * 12 + ["  ", "\t", "\n", "\u00a0", "\u3000", "\x1c", "\x85", "\u2028", "\ufeff"]
+BLANKS += ["\u200b", "-\n"]
+
+
+def text_of(rng, pieces: list[str], n: int) -> str:
+    "So many pieces, with blanks of all kinds around them."
+    return "".join(rng.choice(pieces) + rng.choice(BLANKS) for _ in range(n))
+
+
+def changed(rng, text: str, pieces: list[str]) -> str:
+    "The text after some of what happens to texts: words lost, added, exchanged, moved, a case."
+    words = text.split(" ")
+    for _ in range(rng.randrange(1, 5)):
+        at = rng.randrange(len(words) + 1)
+        kind = rng.choice(["lose", "add", "exchange", "move", "case"])
+        if kind == "add":
+            words.insert(at, rng.choice(pieces))
+        elif kind == "exchange":
+            words[at : at + 1] = [rng.choice(pieces)]
+        elif kind == "case":
+            words = [word.upper() if rng.random() < 0.3 else word for word in words]
+        else:
+            block = words[at : at + rng.randrange(1, 4)]
+            del words[at : at + len(block)]
+            if kind == "move":
+                to = rng.randrange(len(words) + 1)
+                words[to:to] = block
+    return " ".join(words)
+
+
+def pairs_of_texts(n: int = 200) -> list[tuple[str, list[str]]]:
+    "Candidates with one to three references, of all kinds that the scores treat differently."
+    import random
+
+    rng = random.Random(10)
+    everything = sum(PIECES.values(), [])
+    found = []
+    while len(found) < n:
+        pieces = rng.choice([*PIECES.values(), everything])
+        n_words = rng.choice([1, 2, 3, 5, 8, 13, 21])
+        references = [text_of(rng, pieces, n_words) for _ in range(rng.choice([1, 1, 2, 3]))]
+        references = [text for text in references if text.strip()] or ["."]
+        origin = rng.choice(references)
+        ways = [
+            changed(rng, origin, pieces),
+            changed(rng, origin, pieces),
+            " ".join(rng.sample(words := origin.split(), len(words))),
+            text_of(rng, pieces, rng.choice([0, 1, n_words, n_words + 3])),
+        ]
+        found.append((rng.choice(ways), references))
+    numbered = [f"w{i}" for i in range(220)]
+    limits = [
+        ("", ["the cat"]),
+        (" \x1c\u3000", ["!", "?"]),
+        ("same", ["same"]),
+        ("a b c", ["a b c d", "a b"]),  # two lengths are as close
+        (" ".join(numbered[22:34] + numbered[:22]), [" ".join(numbered[:34])]),  # a long block
+        (" ".join(numbered[59:60] + numbered[:59]), [" ".join(numbered[:60])]),  # a long way
+        ("w8 w0 w90 w3", [" ".join(numbered)]),  # a wide band
+        (" ".join(["x"] * 60 + numbered[:60]), [" ".join(numbered[:60])]),  # outside of the band
+        (text_of(rng, PIECES["repeats"], 60), [text_of(rng, PIECES["repeats"], 60)]),  # trials
+    ]
+    return limits + found[len(limits) :]
+
+
+def scores_of_the_library(candidate: str, references: list[str]) -> dict[str, list[float]]:
+    "What the page must show, by name."
+    import warnings
+
+    from llm_course.evaluation.bleu import bleu_tokens, sentence_bleu
+    from llm_course.evaluation.chrf import sentence_chrf
+    from llm_course.evaluation.rouge import classic_words, lcs_places, match_bits, rouge
+    from llm_course.evaluation.ter import sentence_ter
+
+    bleu = sentence_bleu(candidate, references)
+    chrf = sentence_chrf(candidate, references)
+    plus = sentence_chrf(candidate, references, word_order=2)
+    ter = sentence_ter(candidate, references)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of texts without a letter from a to z
+        found = rouge(candidate, references)
+    target = classic_words(references[0])
+    places = lcs_places(match_bits(target), len(target), classic_words(candidate))
+    return {
+        "bleu": [bleu.score, bleu.bp, bleu.sys_len, bleu.ref_len, *bleu.counts, *bleu.totals],
+        "tokens": bleu_tokens(candidate),
+        "chrf": [chrf.score, plus.score],
+        "ter": [ter.score, ter.num_edits, ter.ref_length],
+        "rouge": [share for score in found.values() for share in score],
+        "lcs": [i for i in range(len(target)) if places >> i & 1],
+    }
+
+
+SCORES_OF_THE_PAGE = """async (pairs) => {
+    const bench = await import(new URL("_static/metrics/metrics.js", location.href));
+    return pairs.map(([candidate, references]) => {
+        const { bleu, chrf, chrfpp, ter, rouge } = bench.scoreAll(candidate, references);
+        const table = bench.lcsTable(rouge.prediction, rouge.targets[0]);
+        const path = bench.lcsPath(table, rouge.prediction, rouge.targets[0]);
+        return {
+            bleu: [bleu.score, bleu.penalty, bleu.length, bleu.referenceLength, ...bleu.counts,
+                   ...bleu.totals],
+            tokens: bleu.tokens,
+            chrf: [chrf.score, chrfpp.score],
+            ter: [ter.score, ter.count, ter.length],
+            rouge: [rouge.rouge1, rouge.rouge2, rouge.rougeL]
+                .flatMap((one) => [one.precision, one.recall, one.fmeasure]),
+            lcs: path.filter(([i, j, equal]) => equal).map(([i, j]) => j),
+        };
+    });
+}"""
+
+
+def test_the_metric_bench_computes_what_the_library_does(open_page):
+    pairs = pairs_of_texts()
+    shown = open_page("metrics.html").evaluate(SCORES_OF_THE_PAGE, pairs)
+    scores = set()
+    for (candidate, references), found in zip(pairs, shown, strict=True):
+        wanted = scores_of_the_library(candidate, references)
+        for name, values in wanted.items():
+            if name == "tokens":
+                assert found[name] == values, (candidate, references)
+            else:
+                close = pytest.approx(values, rel=0, abs=1e-9)
+                assert found[name] == close, (name, candidate, references)
+        scores.add(round(wanted["bleu"][0], 3))
+    assert len(pairs) == 200 and len(scores) > 100, "pairs must differ, or they show nothing"
+
+
+def presets(page) -> dict[str, tuple[str, list[str]]]:
+    "The pairs that the page offers: a candidate and its references, by name."
+    found = page.evaluate(
+        "async () => (await import(new URL('_static/metrics/bench.js', location.href))).PRESETS"
+    )
+    return {pair["name"]: (pair["candidate"], pair["references"]) for pair in found}
+
+
+def test_the_stories_of_the_metric_bench_are_true(open_page):
+    pairs = presets(open_page("metrics.html"))
+    found = {name: scores_of_the_library(*pair) for name, pair in pairs.items()}
+
+    def changed_scores(name, old, new, both=False):
+        candidate, references = pairs[name]
+        assert old in candidate
+        candidate = candidate.replace(old, new)
+        if both:
+            references = [text.replace(old, new) for text in references]
+        return scores_of_the_library(candidate, references)
+
+    assert found["A perfect copy"]["chrf"] == pytest.approx([100, 100])
+    assert found["A perfect copy"]["rouge"] == [1] * 9
+    assert found["A perfect copy"]["ter"][0] == 0
+
+    false, true = found["A negation"], found["A paraphrase"]
+    assert pairs["A negation"][1] == pairs["A paraphrase"][1]
+    assert all(a > 4 * b for name in ("chrf", "rouge") for a, b in zip(false[name], true[name]))
+    assert false["bleu"][0] > 10 * true["bleu"][0] and 10 * false["ter"][0] <= true["ter"][0]
+    very = changed_scores("A negation", "not", "very")
+    assert all(very[name] == false[name] for name in ("bleu", "ter", "rouge"))
+    assert very["chrf"] != false["chrf"]
+
+    turned = found["Turned round"]["rouge"]
+    assert turned[2] == 1 and max(turned[5], turned[8]) < 1
+    assert found["A block that moved"]["ter"][1] == 4
+    assert changed_scores("A block that moved", ".", "", both=True)["ter"][1] == 1
+
+    score, penalty, _, _, *counts = found["Too short"]["bleu"]
+    assert counts[:4] == counts[4:] and score == pytest.approx(100 * penalty) and penalty < 0.5
+    assert found["The the the"]["bleu"][4] == 2 and found["The the the"]["bleu"][8] == 6
+    other = changed_scores("A wrong ending", "walks", "sings")
+    assert all(other[n] == found["A wrong ending"][n] for n in ("bleu", "ter", "rouge"))
+    assert other["chrf"][0] < found["A wrong ending"]["chrf"][0] - 5
+
+    candidate, references = pairs["Two references"]
+    alone = [scores_of_the_library(candidate, [text]) for text in references]
+    assert found["Two references"]["bleu"][0] > max(one["bleu"][0] for one in alone)
+    for name in ("chrf", "rouge"):
+        assert found["Two references"][name] in [one[name] for one in alone]
+    assert set(found["Another script"]["rouge"]) == {0} and found["Another script"]["bleu"][0] > 40
+
+
+def shown_scores(page) -> list[str]:
+    return page.locator("#metrics [role=tab] b").all_inner_texts()
+
+
+def wanted_scores(candidate: str, references: list[str]) -> list[str]:
+    "The seven numbers, as the page writes the library's."
+    found = scores_of_the_library(candidate, references)
+    hundreds = [found["bleu"][0], *found["chrf"], found["ter"][0]]
+    return [f"{score:.1f}" for score in hundreds] + [f"{f:.3f}" for f in found["rouge"][2::3]]
+
+
+def test_the_metric_bench_follows_what_is_typed(open_page):
+    page = open_page("metrics.html")
+    candidate = page.get_by_role("textbox", name="Candidate")
+    references = page.get_by_role("textbox", name="References")
+    page.locator("#metrics select").select_option(label="The the the")
+    assert shown_scores(page) == wanted_scores(*presets(page)["The the the"])
+    assert page.locator("#metrics .text .over").count() == 4
+
+    wanted = "A dog ran."
+    references.fill(wanted)
+    candidate.fill("")
+    assert shown_scores(page) == ["0.0", "0.0", "0.0", "100.0", "0.000", "0.000", "0.000"]
+    seen = set()
+    for i in range(len(wanted)):
+        page.keyboard.type(wanted[i])
+        assert shown_scores(page) == wanted_scores(wanted[: i + 1], [wanted])
+        seen.add(tuple(shown_scores(page)))
+    assert len(seen) >= 6
+    status = page.locator("#metrics [role=status]")
+    page.wait_for_function("document.querySelector('#metrics [role=status]').textContent")
+    page.wait_for_timeout(800)  # it speaks when the reader has stopped for a moment
+    assert status.inner_text().startswith("BLEU 100.0, chrF 100.0, chrF++ 100.0, TER 0.0, ROUGE-1")
+
+    references.fill("nothing\nA dog ran. Or not.\n\n")  # each line is a reference
+    assert shown_scores(page) == wanted_scores(wanted, ["nothing", "A dog ran. Or not."])
+    references.fill(" \n")
+    assert shown_scores(page) == ["–"] * 7
+    assert page.get_by_text("Write a reference").is_visible()
+    page.get_by_role("button", name="Reset").click()
+    assert shown_scores(page) == wanted_scores(*presets(page)["The the the"])
+
+
+def test_the_metric_bench_is_used_by_keyboard_and_touch(open_page):
+    page = open_page("metrics.html")
+    tabs, panels = page.locator("#metrics [role=tab]"), page.locator("#metrics [role=tabpanel]")
+    tabs.first.focus()
+    for i, text in enumerate(["Brevity penalty", "chrF++ P", "all edits", "ROUGE-L"]):
+        assert tabs.nth(i).get_attribute("aria-selected") == "true"
+        assert text in panels.nth(i).inner_text()
+        assert panels.locator("visible=true").count() == 1
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Home")
+    page.keyboard.press("Tab")  # from the tab to the choice of runs, and on to the first of them
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#metrics-bleu tr.current").inner_text().startswith("3")
+    page.keyboard.press("Tab")
+    run = page.locator("#metrics-bleu .grams button").first
+    assert run.evaluate("(e) => e === document.activeElement")
+    seen = page.locator("#metrics-bleu .text .seen")
+    assert seen.all_inner_texts() == ["The", "cat", "sat"] * 2
+    page.keyboard.press("Enter")
+    assert run.get_attribute("aria-pressed") == "true"
+    page.locator("h1").hover()
+    page.get_by_role("textbox", name="Candidate").focus()
+    assert seen.count() == 6, "a run that was chosen stays in view"
+
+    phone = open_page("metrics.html", "phone-light")
+    phone.locator("#metrics [role=tab]").nth(3).tap()
+    phone.locator("#metrics-rouge .runs label").nth(2).tap()
+    cells = phone.locator("#metrics .lcs td.equal")
+    assert cells.all_inner_texts() == ["1", "2", "3", "4", "5", "6"]
+    phone.locator("#metrics [role=tab]").first.tap()
+    phone.locator("#metrics-bleu .grams button").last.tap()
+    assert phone.locator("#metrics-bleu .text .seen").count() > 0
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_each_part_of_the_metric_bench_can_be_read(open_page, mode):
+    page = open_page("metrics.html", mode)
+    page.emulate_media(reduced_motion="reduce")
+    candidate = page.get_by_role("textbox", name="Candidate")
+    references = page.get_by_role("textbox", name="References")
+    long = "wwwwwwwwww" * 12 + " " + " ".join(f"word{i % 19}" for i in range(29))
+    for text in ("the the the cat. The cat sat on the mat", long):
+        candidate.fill(text)
+        references.fill(" ".join(text.split()[::-1]) + "\nThe cat, then.")
+        for tab in page.locator("#metrics [role=tab]").all():
+            tab.click()
+            if tab.inner_text().startswith("ROUGE"):
+                page.locator("#metrics-rouge .runs label").last.click()
+            if text != long:
+                problems = serious_problems(page, "#metrics")
+                assert not problems, "\n".join(problems)
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= MODES[mode][0], f"{tab.inner_text()}: the page scrolls sideways"
+
+
+def test_the_metric_bench_is_small():
+    files = list((SITE / "_static/metrics").iterdir())
+    assert len(files) == 3 and sum(f.stat().st_size for f in files) <= 300_000
 
 
 def test_phone_opens_the_menu_and_the_contents(open_page):
