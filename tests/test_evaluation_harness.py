@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from unittest import mock
 
 import torch
 
@@ -57,16 +58,18 @@ def write_task(folder, items, text=TASK, name="course_questions"):
 
 
 def run_task(model, folder, task="course_questions", **options):
-    "What lm-eval finds out about a model, without its messages."
+    "What lm-eval finds out about a model on one task, or on several, without its messages."
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         manager = TaskManager(include_path=str(folder), include_defaults=False)
-        return simple_evaluate(
-            model, tasks=[task], task_manager=manager, bootstrap_iters=0, **options
-        )
+        tasks = [task] if isinstance(task, str) else task
+        with mock.patch("lm_eval.evaluator.add_env_info"):  # it would list what is installed
+            return simple_evaluate(
+                model, tasks=tasks, task_manager=manager, bootstrap_iters=0, **options
+            )
 
 
 def narrow(lm, window):
@@ -155,7 +158,7 @@ def test_a_kill_costs_at_most_the_line_that_was_being_written():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "deep" / "answers.jsonl"
         kept = Answers(path)
-        for i in range(4):
+        for i in range(2):
             kept.add({f"key {i}": [-0.1 * i, i % 2 == 0], f"text {i}": f"line\n{i} 🙂"})
         whole = path.read_bytes()
         before = 0
@@ -168,7 +171,7 @@ def test_a_kill_costs_at_most_the_line_that_was_being_written():
             before = n
             again.add({"one more": "answer"})
             assert Answers(path).known == again.known | {"one more": "answer"}, end
-        assert before == 8
+        assert before == 4
 
 
 # nbs/03_evaluation/12_harness.ipynb #7c30e4a5
@@ -184,7 +187,7 @@ def test_log_likelihoods_are_hflm_s_in_any_batch_and_window():
     parts = hugging_face(small)
     pairs = [("", "An answer."), ("Trailing  ", "here"), ("Line\n\n", "break"), ("Tab\t", "x ")]
     pairs += [("<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n", "Hello")]
-    pairs += [(before, after) for before, after in random_pairs(34, seed=3) if before.strip()]
+    pairs += [(before, after) for before, after in random_pairs(24, seed=3) if before.strip()]
     for window in (300, 17):
         theirs = hflm(small, 5, window, parts)
         wanted = [(a, b) for a, b in pairs if not a or 0 < len(theirs._encode_pair(a, b)[1]) <= window]
@@ -195,11 +198,11 @@ def test_log_likelihoods_are_hflm_s_in_any_batch_and_window():
             likely.append((before, small.tokenizer.decode([int(small.model(read)[0, -1].argmax())])))
         asked = requests_of("loglikelihood", wanted + likely)
         expected = theirs.loglikelihood(asked, disable_tqdm=True)
-        assert len(wanted) > 18
+        assert len(wanted) > 12
         if window == 17:
             texts = [len(lm.tokenizer.encode(a + b)) for a, b in wanted]
-            assert sum(n > window + 1 for n in texts) > 8, "many are cut"
-        for batch_size in (1, 4, 16):
+            assert sum(n > window + 1 for n in texts) > 5, "many are cut"
+        for batch_size in (1, 7):
             ours = harness_model(narrow(small, window), batch_size=batch_size)
             found = ours.loglikelihood(asked, disable_tqdm=True)
             assert [flag for _, flag in found] == [flag for _, flag in expected]
@@ -254,25 +257,25 @@ def test_written_texts_are_hflm_s():
         small.model.embed.weight.mul_(50)
         small.model.head.weight.mul_(50)
     parts = hugging_face(small)
-    prompts = [before for before, _ in random_pairs(9, seed=5) if before.strip()]
+    prompts = [before for before, _ in random_pairs(7, seed=5) if before.strip()]
     ours = harness_model(small, batch_size=4)
     theirs = hflm(small, 4, parts=parts)
-    plain = {"until": [], "max_gen_toks": 14, "do_sample": False}
+    plain = {"until": [], "max_gen_toks": 10, "do_sample": False}
     free = ours.generate_until(requests_of("generate_until", [(p, plain) for p in prompts]))
-    assert len(set(free)) > 5
+    assert len(set(free)) > 4
     stops = [text[len(text) // 2 :][:3] for text in free[:4]]  # inside of tokens, or over several
     plans = [plain, plain | {"until": stops}, {"until": stops[0], "max_new_tokens": 9, "top_p": None}]
-    plans += [{"until": stops[1:3], "max_tokens": 20, "temperature": 0.0}]
+    plans += [{"until": stops[1:3], "max_tokens": 14, "temperature": 0.0}]
     asked = requests_of("generate_until", [(prompt, plan) for plan in plans for prompt in prompts])
     found = ours.generate_until(asked)
     assert found == theirs.generate_until(asked, disable_tqdm=True)
     assert found[: len(prompts)] == free
-    assert len(set(found)) > 9 and max(map(len, found)) > 2 * min(map(len, found))
-    assert sum(a != b for a, b in zip(free, found[len(prompts) :])) >= 4, "stops were met"
+    assert len(set(found)) > 7 and max(map(len, found)) > 2 * min(map(len, found))
+    assert sum(a != b for a, b in zip(free, found[len(prompts) :])) >= 3, "stops were met"
     assert harness_model(small, batch_size=16).generate_until(asked) == found
 
 
-# nbs/03_evaluation/12_harness.ipynb #b53442a5
+# nbs/03_evaluation/12_harness.ipynb #4566e7b7
 def test_a_task_file_gives_the_same_scores_through_both():
     """A task file gives the same scores through the adapter and through HFLM, with chats too.
 
@@ -292,11 +295,11 @@ def test_a_task_file_gives_the_same_scores_through_both():
         write_task(folder, questions[:4])
         write_task(folder, questions[:4], written, "written")
         for options in ({}, {"apply_chat_template": True, "num_fewshot": 1}):
-            for task in ("course_questions", "written"):
-                ours = harness_model(small, batch_size=4)
-                one = run_task(ours, folder, task, **options)
-                two = run_task(theirs, folder, task, **options)
-                assert one["results"] == two["results"]
+            tasks = ["course_questions", "written"]
+            one = run_task(harness_model(small, batch_size=4), folder, tasks, **options)
+            two = run_task(theirs, folder, tasks, **options)
+            assert one["results"] == two["results"] and set(one["results"]) == set(tasks)
+            for task in tasks:
                 for a, b in zip(one["samples"][task], two["samples"][task]):
                     assert a["arguments"] == b["arguments"]
                     if task == "written":
@@ -356,7 +359,7 @@ def test_a_request_s_company_does_not_change_its_answer():
             assert abs(total - other) < 1e-3 and flag == other_flag
 
 
-# nbs/03_evaluation/12_harness.ipynb #4d90b86e
+# nbs/03_evaluation/12_harness.ipynb #460858f2
 def test_what_is_in_the_file_is_not_computed_again():
     """A stopped run goes on where it was, with the same scores; a changed model doesn't."""
     import pytest
@@ -364,7 +367,7 @@ def test_what_is_in_the_file_is_not_computed_again():
     pytest.importorskip("lm_eval")
     small = toy()
     with tempfile.TemporaryDirectory() as folder:
-        write_task(folder, questions[:12])
+        write_task(folder, questions[:6])
         path = Path(folder) / "answers.jsonl"
         whole = run_task(harness_model(small), folder)
 
@@ -372,17 +375,17 @@ def test_what_is_in_the_file_is_not_computed_again():
             pass
 
         def killed_in_the_third_batch(module, given):
-            if len(Answers(path).known) >= 20:
+            if len(Answers(path).known) >= 10:
                 raise Killed
 
         handle = small.model.layers[0].register_forward_pre_hook(killed_in_the_third_batch)
         try:
-            run_task(harness_model(small, batch_size=10, answers=path), folder)
+            run_task(harness_model(small, batch_size=5, answers=path), folder)
             raise AssertionError("it wasn't killed")
         except Killed:
             handle.remove()
         n_kept = len(Answers(path).known)
-        assert n_kept == 20
+        assert n_kept == 10
         again = harness_model(small, batch_size=7, answers=path)
         found = run_task(again, folder)
         n_all = len(Answers(path).known)
@@ -393,9 +396,9 @@ def test_what_is_in_the_file_is_not_computed_again():
             small.model.layers[0].attn.o_proj.weight.add_(0.1)  # trained, while the adapter is there
         changed = run_task(third, folder)
         assert third.computed == n_all and changed["samples"] != found["samples"]
-        digest = model_digest(lm)
-        generate_until(lm, [[5, 6, 7]], ["."], 2)
-        assert model_digest(lm) == digest, "use doesn't change it"
+        digest = model_digest(small)
+        generate_until(small, [[5, 6, 7]], ["."], 2)
+        assert model_digest(small) == digest, "use doesn't change it"
         other = harness_model(narrow(small, 20), answers=path)
         asked = requests_of("loglikelihood", [("a", " b"), ("a", " b")])
         assert other.loglikelihood(asked, disable_tqdm=True)[0][0] < 0 and other.computed == 1

@@ -103,8 +103,8 @@ def generate_until(
         [list(prompt)[-room:] or [start] for prompt in prompts],
         new,
         processors=[ended] if stops else [],
-        stop_ids=ended.stop_ids,
-        on_step=ended.count,
+        stop_ids=ended.stop_ids,  # the end tokens
+        on_step=ended.count,  # after each token: one more is written
     )
     texts = [lm.tokenizer.decode(row, skip_special=True) for row in rows]
     return [_before(text, stops) for text in texts]
@@ -136,6 +136,7 @@ class Answers:
 
     def add(self, answers: Mapping[str, Any]) -> None:
         "Keeps more answers. When this returns, they are on the disk."
+        # a line feed before each line, too: what a kill left may not swallow the next one
         lines = [f"\n{json.dumps([key, answer])}\n" for key, answer in answers.items()]
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +165,7 @@ def _read_answers(path: Path) -> dict[str, Any]:
 
 # %% ../../nbs/03_evaluation/12_harness.ipynb #4a3efa7e
 def model_digest(lm: LanguageModel) -> str:  # 64 hexadecimal digits
-    "SHA-256 of what decides an answer: layers, tokenizer, and each weight with its type."
+    "SHA-256 of the layers' names, the tokenizer and each weight; of the code it knows nothing."
     tokenizer = lm.tokenizer
     digest = hashlib.sha256()
     layers = [(name, type(layer).__name__) for name, layer in lm.model.named_modules()]
@@ -268,8 +269,8 @@ def _key(digest: str, kind: str, request: Any) -> str:
     return hashlib.sha256(json.dumps([1, digest, kind, request]).encode()).hexdigest()
 
 # %% ../../nbs/03_evaluation/12_harness.ipynb #c5f25851
-class _Requests(_Texts):
-    "Answers lm-eval's requests."
+class _Scores(_Texts):
+    "Answers lm-eval's two requests for log-likelihoods."
 
     def _loglikelihood_tokens(self, requests: Any, **_: Any) -> list[tuple[float, bool]]:
         "lm-eval's `loglikelihood` encodes the texts and calls this."
@@ -290,6 +291,18 @@ class _Requests(_Texts):
             totals[owner] += total
         return totals
 
+    def _score(self, pairs: list[Any]) -> list[tuple[float, bool]]:
+        def compute(batch: list[Any]) -> list[Any]:
+            found = log_likelihoods(self.lm, batch, batch_size=len(batch))
+            return [(one.total, one.is_greedy) for one in found]
+
+        found = self._answer("loglikelihood", pairs, compute)
+        return [(total, is_greedy) for total, is_greedy in found]
+
+# %% ../../nbs/03_evaluation/12_harness.ipynb #5dfd8141
+class _Writes(_Scores):
+    "Answers lm-eval's request for a text."
+
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
         texts = [""] * len(requests)
         plans = [_plan(request.args[1], self.max_gen_toks) for request in requests]
@@ -300,19 +313,12 @@ class _Requests(_Texts):
                 texts[i] = text
         return texts
 
-    def _score(self, pairs: list[Any]) -> list[tuple[float, bool]]:
-        def compute(batch: list[Any]) -> list[Any]:
-            found = log_likelihoods(self.lm, batch, batch_size=len(batch))
-            return [(one.total, one.is_greedy) for one in found]
-
-        found = self._answer("loglikelihood", pairs, compute)
-        return [(total, is_greedy) for total, is_greedy in found]
-
     def _write(self, prompts: list[list[int]], until: tuple[str, ...], new: int) -> list[str]:
         def compute(batch: list[Any]) -> list[Any]:
             return generate_until(self.lm, [ids for (ids,) in batch], until, new)
 
-        return self._answer(f"until {until}, {new}", [(ids,) for ids in prompts], compute)
+        kind = f"until {until}, {new}"  # part of the key under which an answer is kept
+        return self._answer(kind, [(ids,) for ids in prompts], compute)
 
 # %% ../../nbs/03_evaluation/12_harness.ipynb #7dc5086d
 _LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
@@ -339,7 +345,7 @@ def _plan(options: Mapping[str, Any], length: int) -> tuple[tuple[str, ...], int
     return tuple(stops), int([*lengths, length][0])
 
 
-class _Processes(_Requests):
+class _Processes(_Writes):
     "The other processes of torchrun, if it started any: lm-eval gives each a share of the items."
 
     @property
@@ -372,9 +378,9 @@ class _Processes(_Requests):
     def barrier(self) -> None:
         World.here().wait()
 
-
+# %% ../../nbs/03_evaluation/12_harness.ipynb #a98ccbaa
 def _adapter_class() -> Any:
-    "lm-eval is imported here, and only here."
+    "lm-eval's `TemplateLM` with our answers. lm-eval is imported here, and only here."
     try:
         from lm_eval.api.model import TemplateLM
     except ModuleNotFoundError as error:
@@ -385,7 +391,7 @@ def _adapter_class() -> Any:
         ) from None
     return type("HarnessModel", (_Processes, TemplateLM), {})
 
-# %% ../../nbs/03_evaluation/12_harness.ipynb #5dfd8141
+# %% ../../nbs/03_evaluation/12_harness.ipynb #4d90b86e
 def harness_model(
     lm: LanguageModel,
     *,
