@@ -258,14 +258,14 @@ def test_paged_decode_equals_plain_attention_for_any_split():
         (3, 2, 2, 24, 16, None),
         (20, 2, 1, 16, 4, 11),
     ):
-        made = scattered((30, 21, 23), h=h, hk=hk, d=size, t=t, size=block_size)
+        made = scattered((150, 21, 70), h=h, hk=hk, d=size, t=t, size=block_size)
         made.append()
         wanted = made.slots >= 0
         filled = made.slots[wanted]
         in_pool = made.k_pool[filled // block_size, :, filled % block_size]
         assert torch.equal(in_pool, made.k.transpose(1, 2)[wanted])
         assert made.k_pool.isnan().sum() == made.k_pool.numel() - len(filled) * hk * size
-        for splits in (None, 1, 5):
+        for splits in (None, 1, 2, 5):
             found = made.attend(window=window, splits=splits)
             assert errors([found], [made.plain(window=window)])[0] < 2e-6
 
