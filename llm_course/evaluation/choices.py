@@ -228,6 +228,8 @@ def with_shots(
     "The prompt of a question after solved ones, in the same format, with a blank line between."
     blocks = []
     for shot in shots:
+        if not isinstance(shot, Question):
+            raise TypeError(f"shots are a list of Question, got {type(shot).__name__} in it")
         solved = prompt(shot)
         blocks.append(solved.context + solved.continuations[shot.answer])
     asked = prompt(question)
@@ -326,6 +328,8 @@ def chance(
 # %% ../../nbs/03_evaluation/09_choices.ipynb #319015d9
 def rotated(question: Question, by: int) -> Question:
     "The question with its options moved on by some places, the last ones to the front."
+    if not isinstance(by, int):
+        raise TypeError(f"by is a whole number of places, got {by!r}")
     k = len(question.options)
     by = by % k
     options = question.options[k - by :] + question.options[: k - by]

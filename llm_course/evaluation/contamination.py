@@ -164,6 +164,8 @@ def split_clean(
     threshold outside of 0 to 1.
     """
     _check_items(items, threshold)
+    if not isinstance(index, NgramIndex):
+        raise TypeError(f"items are looked up in an NgramIndex, got {type(index).__name__}")
     parts = Split([], [], [])
     for i, text in enumerate(items):
         found = index.overlap(text)

@@ -95,6 +95,8 @@ def generate_until(
     """
     stops = _check_until(until)
     new = whole_number("max_new_tokens", max_new_tokens, at_least=1)
+    if not isinstance(lm, LanguageModel):
+        raise TypeError(f"a LanguageModel writes, got {type(lm).__name__}; load() makes one")
     room = _room(lm, new)
     start = start_id(lm.tokenizer)
     ended = _EndAfter(lm.tokenizer, stops)
@@ -166,6 +168,8 @@ def _read_answers(path: Path) -> dict[str, Any]:
 # %% ../../nbs/03_evaluation/12_harness.ipynb #4a3efa7e
 def model_digest(lm: LanguageModel) -> str:  # 64 hexadecimal digits
     "SHA-256 of the layers' names, the tokenizer and each weight; of the code it knows nothing."
+    if not isinstance(lm, LanguageModel):
+        raise TypeError(f"a LanguageModel has a digest, got {type(lm).__name__}; load() makes one")
     tokenizer = lm.tokenizer
     digest = hashlib.sha256()
     layers = [(name, type(layer).__name__) for name, layer in lm.model.named_modules()]

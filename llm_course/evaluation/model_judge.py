@@ -18,7 +18,7 @@ import numpy as np
 from ..core import check_switches
 from .intervals import Interval, mean_interval
 from .outputs import Item, Metric, summary_question
-from ..training.feedback import Judge, Pair, RuleJudge, name_of
+from ..training.feedback import Judge, Pair, RuleJudge, check_chances, name_of
 from ..training.judges import wilson_interval
 
 # %% ../../nbs/03_evaluation/14_model_judge.ipynb #7bc3bc3c
@@ -65,6 +65,8 @@ def known_pairs(items: Sequence[Item]) -> list[KnownPair]:
     "Each item's first reference beside the same, spoilt in up to six ways; `pair.a` is better."
     found = []
     for i, item in enumerate(items):
+        if not isinstance(item, Item):
+            raise TypeError(f"items are a list of Item, got {type(item).__name__} in it")
         good = item.references[0]
         other = items[(i + 7) % len(items)].references[0]  # seven further on, round the end
         spoilt = {
@@ -86,7 +88,7 @@ def detected(
     p_a: Sequence[float],  # a judge's verdicts on pairs whose `a` is better
 ) -> Interval:
     "The share of pairs judged right, ties half, and its interval by Wilson (1927)."
-    votes = [_vote(p) for p in p_a]
+    votes = [_vote(p) for p in check_chances(p_a)]
     low, high = wilson_interval(sum(votes), len(votes))
     return Interval(float(np.mean(votes)), low, high, len(votes))
 
@@ -113,6 +115,8 @@ def metric_judge(
     references: Mapping[str, Sequence[str]],  # question -> the references of its answer
 ) -> RuleJudge:
     "A judge that prefers the answer with the better score against the references."
+    if not isinstance(metric, Metric):
+        raise TypeError(f"metric is a Metric, such as one of METRICS, got {type(metric).__name__}")
     sign = -1 if metric.lower_is_better else 1
 
     def rule(question: str, answer: str) -> float:

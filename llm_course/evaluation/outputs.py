@@ -66,6 +66,8 @@ def word_by_word(
     dictionary: Mapping[str, str],  # in lower case
 ) -> str:
     "A translation that looks each word up, keeps what it doesn't find, and begins with a capital."
+    if not isinstance(sentence, str):
+        raise TypeError(f"a sentence is translated, got {type(sentence).__name__}")
     found = []
     for token in _WORD_OR_SIGN.findall(sentence.replace("’", "'")):
         found.append(dictionary.get(token.lower(), token))
@@ -91,6 +93,8 @@ def write_answers(
 ) -> list[str]:
     "The model's greedy answers to questions, without blanks at the ends."
     at_once = whole_number("at_once", at_once, at_least=1)
+    if not isinstance(lm, LanguageModel):
+        raise TypeError(f"a LanguageModel answers, got {type(lm).__name__}; load() makes one")
     stops = lm.tokenizer.stop_ids
     found = []
     for i in range(0, len(questions), at_once):
@@ -103,6 +107,8 @@ def write_answers(
 # %% ../../nbs/03_evaluation/13_outputs.ipynb #a809e66f
 def as_lines(text: str) -> str:
     "The text with a sentence a line, where a sign ends it and a capital begins the next."
+    if not isinstance(text, str):
+        raise TypeError(f"a text is cut into lines, got {type(text).__name__}")
     text = " ".join(text.split())
     return re.sub(r"(?<=[.!?])([\"”’]?) (?=[\"“‘]?[A-ZÀ-Ý0-9])", r"\1\n", text)
 
