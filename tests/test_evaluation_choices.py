@@ -208,6 +208,10 @@ def test_questions_that_make_no_sense_are_refused():
         path.write_text('{"id": "a", "topic": "t", "question": "q", "options": ["x", "y"]}\n')
         with expect_fail(ValueError, "line 1 is no question"):
             questions(path)
+    with expect_fail(TypeError, "shots are a list of Question, got int in it"):
+        with_shots(questions()[0], [5])
+    with expect_fail(TypeError, "by is a whole number of places, got 'a'"):
+        rotated(questions()[0], "a")
 
 
 # nbs/03_evaluation/09_choices.ipynb #fbbb9437

@@ -157,6 +157,8 @@ def test_what_is_no_document_and_no_item_is_refused():
     with expect_fail(ValueError, "a share from 0, below 1, got 20"):
         split_clean(["one two"], small_index, 20)
     assert small_index.overlap("").share == 0 and small_index.overlap("one").runs == 0
+    with expect_fail(TypeError, "looked up in an NgramIndex, got NoneType"):
+        split_clean(["a b"], None)
 
 
 # nbs/03_evaluation/11_contamination.ipynb #b03f5231

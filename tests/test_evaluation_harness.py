@@ -449,6 +449,10 @@ def test_what_the_adapter_cannot_do_is_refused():
             harness_model(small)
     finally:
         sys.modules.update(found)
+    with expect_fail(TypeError, "a LanguageModel has a digest, got int"):
+        model_digest(5)
+    with expect_fail(TypeError, "a LanguageModel writes, got NoneType"):
+        generate_until(None, ["a"], ["."])
 
 
 # nbs/03_evaluation/12_harness.ipynb #5bad5b6d
