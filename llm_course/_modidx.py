@@ -1774,6 +1774,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                              'llm_course/transformers/checkpoints.py'),
                                                      'llm_course.transformers.checkpoints._llama_to_hf': ( '01_transformers/checkpoints.html#_llama_to_hf',
                                                                                                            'llm_course/transformers/checkpoints.py'),
+                                                     'llm_course.transformers.checkpoints._load_copy': ( '01_transformers/checkpoints.html#_load_copy',
+                                                                                                         'llm_course/transformers/checkpoints.py'),
                                                      'llm_course.transformers.checkpoints._load_folder': ( '01_transformers/checkpoints.html#_load_folder',
                                                                                                            'llm_course/transformers/checkpoints.py'),
                                                      'llm_course.transformers.checkpoints._load_gguf': ( '01_transformers/checkpoints.html#_load_gguf',

@@ -939,24 +939,41 @@ def _weight_dtype(dtype: object) -> torch.dtype:
 # %% ../../nbs/01_transformers/18_checkpoints.ipynb #72249a16
 def _load_known(name: str, dtype: torch.dtype, device: torch.device, cache: Path) -> LanguageModel:
     "A model of `MODELS`, from the copy that the first load converts and later loads map."
+    from filelock import FileLock
+
     folder = cache / name
-    if _stamp(folder, name) == _saved_stamp(folder):
-        try:
-            return _load_folder(folder, dtype, device)
-        except ValueError:
-            pass  # one of its other files is damaged: make them all anew
-    lm = _load_gguf(fetch_model(name, cache), torch.float32, torch.device("cpu"))
-    try:  # file by file, each whole: another process may be doing the same, or reading
-        save_pretrained(lm, folder)
-        with atomic_write(folder / "source.json") as temp:
-            _write_json(temp, _stamp(folder, name))
+    copy = _load_copy(folder, name, dtype, device)
+    if copy is not None:
+        return copy
+    gguf = fetch_model(name, cache)
+    try:  # one process converts, others wait and map what it wrote
+        with FileLock(cache / f"{name}.lock"):
+            copy = _load_copy(folder, name, dtype, device)
+            if copy is not None:
+                return copy
+            save_pretrained(_load_gguf(gguf, torch.float32, torch.device("cpu")), folder)
+            with atomic_write(folder / "source.json") as temp:
+                _write_json(temp, _stamp(folder, name))
         # As later loads do: a sum may round differently where its numbers lie elsewhere in memory.
         return _load_folder(folder, dtype, device)
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, NotImplementedError) as e:  # the last: a disk without locks
         problem = f"could not keep the converted model ({e}); each load will convert it again"
         print(problem, file=sys.stderr)
+    lm = _load_gguf(gguf, torch.float32, torch.device("cpu"))
     lm.model.to(device, dtype)
     return lm
+
+
+def _load_copy(
+    folder: Path, name: str, dtype: torch.dtype, device: torch.device
+) -> LanguageModel | None:
+    "The copy that an earlier load made; None where there is none, or a damaged one."
+    if _stamp(folder, name) != _saved_stamp(folder):
+        return None
+    try:
+        return _load_folder(folder, dtype, device)
+    except ValueError:  # one of its other files is damaged: make them all anew
+        return None
 
 
 _COPY = 2  # the layout of the copy, which is of our own making: to be raised with a change
