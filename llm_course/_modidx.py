@@ -95,6 +95,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'llm_course/compression/matvec.py'),
                                                'llm_course.compression.matvec.plus_16_times': ( '04_compression/matvec.html#plus_16_times',
                                                                                                 'llm_course/compression/matvec.py'),
+                                               'llm_course.compression.matvec.plus_256_times': ( '04_compression/matvec.html#plus_256_times',
+                                                                                                 'llm_course/compression/matvec.py'),
                                                'llm_course.compression.matvec.round_group': ( '04_compression/matvec.html#round_group',
                                                                                               'llm_course/compression/matvec.py'),
                                                'llm_course.compression.matvec.scaled': ( '04_compression/matvec.html#scaled',

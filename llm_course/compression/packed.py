@@ -91,7 +91,7 @@ def has_kernel() -> bool:
     return RUNS_HERE
 
 # %% ../../nbs/04_compression/05_packed.ipynb #f5146185
-Way = Literal["kernel", "float32", "bfloat16"]
+Way = Literal["int16", "int8", "float32", "bfloat16"]  # what the input is in the product
 MOST_ROWS = 128  # more rows take the way of this many
 _ROUNDS = 5
 
@@ -104,7 +104,7 @@ def measured_ways(rows: int, threads: int) -> Mapping[Way, float]:
     shared = torch.full((3072, 18), 0.01)
     blocks = pack_blocks(codes, shared, -8 * shared, bits=4)
     x = torch.randn(rows, 576, generator=generator)
-    best: dict[Way, float] = dict.fromkeys(("kernel", "float32", "bfloat16"), math.inf)
+    best: dict[Way, float] = dict.fromkeys(("int16", "int8", "float32", "bfloat16"), math.inf)
     for _ in range(_ROUNDS):
         for way in best:
             start = time.perf_counter()
@@ -114,19 +114,22 @@ def measured_ways(rows: int, threads: int) -> Mapping[Way, float]:
 
 
 def fastest_way(rows: int) -> Way:
-    "The fastest way to multiply so many rows on this machine's CPU."
+    "The fastest way to multiply so many rows on this CPU, among those that are exact enough."
     if not has_kernel():
         return "float32"
     up = min(MOST_ROWS, 1 << (max(rows, 1) - 1).bit_length())  # a power of two
     ways = measured_ways(up, torch.get_num_threads())
-    return min(ways, key=lambda way: ways[way])
+    return min(_EXACT, key=lambda way: ways[way])
+
+
+_EXACT: tuple[Way, ...] = ("int16", "float32", "bfloat16")
 
 
 def _by_way(x: Tensor, blocks: Tensor, way: Way) -> Tensor:
-    if way == "kernel":
+    if way in ("int16", "int8"):
         from llm_course.compression.matvec import multiply_blocks
 
-        return multiply_blocks(blocks, x)
+        return multiply_blocks(blocks, x, planes=2 if way == "int16" else 1)
     return multiply_unpacked(x, blocks, torch.float32 if way == "float32" else torch.bfloat16)
 
 # %% ../../nbs/04_compression/05_packed.ipynb #20802fde
@@ -153,7 +156,7 @@ def packed_linear(
 ) -> Float[Tensor, "*b o"]:  # in the type of x
     """x @ weightsᵀ + bias, for weights in blocks.
 
-    The way "kernel" rounds x to 8 bits, a group of 32 at a time; the others don't. Raises
+    The ways "int16" and "int8" round x to so many bits, a group of 32 at a time. Raises
     `ValueError` for input that doesn't fit.
     """
     n_blocks, n_groups, _ = blocks.shape
