@@ -351,7 +351,17 @@ class _PackedCodes(nn.Module):
     "A module with `codes` and `bits`, whose codes are packed in its `state_dict`."
 
     codes: nn.Parameter
+    scale: nn.Parameter
     bits: int
+    activation_bits: int | None
+
+    def extra_repr(self) -> str:
+        rows, columns = self.codes.shape
+        group = columns // self.scale.shape[1]
+        words = f"{columns} → {rows}, {self.bits} bits, groups of {group}"
+        if self.activation_bits is not None:
+            words += f", activations {self.activation_bits} bits"
+        return words
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -430,13 +440,6 @@ class QuantizedLinear(_PackedCodes):
     def dequantized(self) -> Float[Tensor, "o c"]:
         "The numbers that the codes stand for."
         return dequantize(self.codes, self.scale, self.zero)
-
-    def extra_repr(self) -> str:
-        group = self.in_features // self.scale.shape[1]
-        words = f"{self.in_features} → {self.out_features}, {self.bits} bits, groups of {group}"
-        if self.activation_bits is not None:
-            words += f", activations {self.activation_bits} bits"
-        return words
 
 # %% ../../nbs/04_compression/01_quantize.ipynb #9f298e5b
 def round_activations(x: Float[Tensor, "*b c"], bits: int = 8) -> Float[Tensor, "*b c"]:
