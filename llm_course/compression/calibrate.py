@@ -111,20 +111,22 @@ def scale_by_activations(
     moments: Float[Tensor, "c c"],  # of the layer's inputs: see `input_moments`
     rounding: Rounding,
     *,
-    steps: int = 10,  # powers that are tried, beside 0
+    steps: int = 20,  # powers that are tried, beside 0
+    rows: int = 256,  # how many of the weight's rows judge them
 ) -> Float[Tensor, "c"]:
     """By how much to multiply each column before it is rounded, so that the outputs are off least.
 
     The factors are powers of the channels' sizes, from 0 (all 1) to 1 (Lin and others 2023).
     """
     _check_moments(w, moments)
+    judges = w.detach()[:: max(1, len(w) // rows)]
     size = moments.diagonal().clamp(min=0).sqrt().to(w.dtype)
     size = size.clamp(min=float(size.max()) * 1e-4 or 1.0)
     best, least = torch.ones_like(size), float("inf")
     for step in range(steps + 1):
         factors = size ** (step / steps)
         factors = factors / (factors.max() * factors.min()).sqrt()
-        off = (rounding.apply(w * factors) / factors - w).float()
+        off = (rounding.apply(judges * factors) / factors - judges).float()
         error = ((off @ moments) * off).sum().item()  # of the outputs, squared
         if error < least:
             best, least = factors, error
