@@ -66,7 +66,6 @@ def gradient_of_scale(w: Tensor, s: Tensor, bits: int, grad: Tensor) -> Tensor:
 
 # nbs/04_compression/05_qat.ipynb #327029bc
 def test_the_gradient_is_that_of_the_weights_but_where_they_are_clipped():
-    """The straight-through gradient is the upstream one for every weight but the clipped ones."""
     for bits in (2, 3, 4, 8):
         for group in (None, 16):
             for symmetric in (True, False):
@@ -88,7 +87,6 @@ def test_the_gradient_is_that_of_the_weights_but_where_they_are_clipped():
 
 # nbs/04_compression/05_qat.ipynb #4dca9a62
 def test_ternary_weights_have_three_levels_and_all_learn():
-    """Ternary weights are BitNet b1.58's, and each of them gets a gradient."""
     for dtype in (torch.float32, torch.bfloat16):
         w = some_weights(dtype=dtype)
         mean = w.abs().mean()
@@ -127,7 +125,6 @@ def test_what_was_trained_is_what_comes_out():
 
 # nbs/04_compression/05_qat.ipynb #85013e59
 def test_the_trainer_moves_codes_and_the_loss_falls():
-    """QAT in the course's trainer moves weights to other levels, and lowers the rounded loss."""
     import numpy as np
 
     from llm_course.training.batches import Rows
@@ -195,7 +192,7 @@ def test_forward_and_gradients_are_torchaos():
                 assert (a - b).norm() <= close * b.norm(), (ours, dtype)
 
 
-# nbs/04_compression/05_qat.ipynb #ce367a01
+# nbs/04_compression/05_qat.ipynb #aff0cd9c
 def test_what_cannot_be_prepared_or_converted_is_refused():
     from fastcore.test import expect_fail
 
