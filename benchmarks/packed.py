@@ -48,6 +48,7 @@ class LlamaCpp:
         params.cpuparams_batch.n_threads = threads
         params.n_gpu_layers = 0
         params.warmup = True
+        params.verbosity = -1
         self.server = xllamacpp.Server(params)
 
     def write(self, ids: list[int], tokens: int) -> dict:

@@ -60,7 +60,9 @@ def test_unpacking_is_as_before():
         numbers = torch.randint(2**bits, (48, 96), generator=generator, dtype=torch.uint8)
         shared = torch.randn(2, 48, 3, generator=generator)
         few = pack_blocks(numbers, *shared, bits)
-        torch.testing.assert_close(unpack(few), block_weights(few))
+        torch.testing.assert_close(unpack(few), block_weights(few), rtol=1e-5, atol=1e-5)
+        halves = unpack(few, torch.bfloat16)
+        assert torch.equal(halves, unpack(few).bfloat16())
 
 
 # nbs/04_compression/04_matvec.ipynb #9ae54539

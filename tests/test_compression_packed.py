@@ -81,7 +81,7 @@ def test_what_cannot_be_packed_is_named():
         save_packed(lm, Path(d, "b"))
         back = load_packed(Path(d, "b")).model
         ids = torch.tensor([[1, 2, 3, 47]])
-        assert torch.equal(back(ids), model(ids))
+        torch.testing.assert_close(back(ids), model(ids))  # another form of attention
         Path(d, "b", "packed.safetensors").write_bytes(b"nothing")
         with expect_fail(ValueError, contains="can't be read"):
             load_packed(Path(d, "b"))

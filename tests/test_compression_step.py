@@ -52,23 +52,23 @@ def both_ways(n, seconds, late):
 
 # nbs/04_compression/06_step.ipynb #aaaa5555
 def test_the_step_is_the_layers():
-    """The compiled step gives the layers' states, for texts of different lengths and several rows"""
+    """The compiled step gives the layers' states, for texts of several lengths and rows"""
     from itertools import product
 
     for heads, kv, t in product((2, 4), (1, 2), (1, 3)):
         model = packed_model(n_heads=heads, n_kv_heads=kv)
         assert enable_step(model) is None
-        step = model.step
-        ids = torch.randint(96, (3, 9), generator=torch.Generator().manual_seed(1))
+        fast = model.step
+        drawn = torch.randint(96, (3, 9), generator=torch.Generator().manual_seed(1))
         states = []
-        for used in (None, step):
+        for used in (None, fast):
             model.step = used
             cache = KVCache(3, block=4)
             with torch.inference_mode():
-                model(ids, cache)
+                model(drawn, cache)
                 cache.crop([9, 4, 7])
                 for k in range(5):  # the cache grows on the way
-                    new = (ids[:, :t] + k) % 96
+                    new = (drawn[:, :t] + k) % 96
                     states.append(model.hidden_states(new, cache))
             assert cache.lengths == [9 + 5 * t, 4 + 5 * t, 7 + 5 * t]
         for by_layers, by_step in zip(states[:5], states[5:]):
@@ -79,12 +79,12 @@ def test_the_step_is_the_layers():
 def test_generation_with_the_step_writes_the_same():
     model = packed_model()
     prompts = [[5, 17, 80, 3, 41], [9], [64, 2, 33]]
-    expected = [list(generate(model, ids, 20)) for ids in prompts]
+    expected = [list(generate(model, prompt, 20)) for prompt in prompts]
     enable_step(model)
     used = []
-    step = model.step
-    model.step = lambda ids, cache: used.append(ids.shape) or step(ids, cache)
-    assert [list(generate(model, ids, 20)) for ids in prompts] == expected
+    fast = model.step
+    model.step = lambda new, cache: used.append(new.shape) or fast(new, cache)
+    assert [list(generate(model, prompt, 20)) for prompt in prompts] == expected
     assert generate_batch(model, prompts, 20) == expected
     assert len(used) > 60
 

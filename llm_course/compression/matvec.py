@@ -7,12 +7,13 @@ __all__ = ['BYTES', 'INTS', 'FLOATS', 'ADDRESS', 'FEATURES', 'HAS_VNNI', 'HAS_AV
            'load_bytes', 'load_halfs', 'store_floats', 'low', 'high', 'no_ints', 'no_floats', 'scaled', 'multiply_add',
            'multiply_add_one', 'plus_16_times', 'plus_256_times', 'dot', 'compiled', 'dot_4bit', 'dot_8bit',
            'dot_group', 'one_row', 'four_rows', 'block_product', 'round_group', 'atomic_add', 'Team', 'multiply_blocks',
-           'unpack', 'self_check']
+           'load_ints', 'part_as_floats', 'store_bfloats', 'unpack', 'self_check']
 
 # %% ../../nbs/04_compression/04_matvec.ipynb #1ea64fe4
 import inspect
 import os
 import platform
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -432,38 +433,94 @@ def multiply_blocks(blocks: Tensor, x: Tensor, planes: int = 2) -> Tensor:
     return y
 
 # %% ../../nbs/04_compression/04_matvec.ipynb #c90c237e
+@instruction(INTS, ADDRESS)
+def load_ints(builder, at):
+    "64 bytes as 16 integers: each holds four neighbouring bytes."
+    return builder.load(_pointer(builder, at, INTS.llvm), align=1)
+
+
+@instruction(FLOATS, INTS, types.int32, types.int32)
+def part_as_floats(builder, vector, first, mask):
+    "The bits from `first` on under the mask, in each lane, as a float."
+    shift = _everywhere(builder, first, INTS.llvm)
+    part = builder.and_(builder.lshr(vector, shift), _everywhere(builder, mask, INTS.llvm))
+    return builder.sitofp(part, FLOATS.llvm)
+
+
+@instruction(types.void, ADDRESS, FLOATS)
+def store_bfloats(builder, at, vector):
+    "Writes floats in bfloat16, rounded to nearest."
+    bits = builder.bitcast(vector, INTS.llvm)
+    sixteen = _constant(INTS.llvm, 16)
+    odd = builder.and_(builder.lshr(bits, sixteen), _constant(INTS.llvm, 1))
+    rounded = builder.add(bits, builder.add(odd, _constant(INTS.llvm, 0x7FFF)))
+    halves = ir.VectorType(_I16, ROWS)
+    upper = builder.trunc(builder.lshr(rounded, sixteen), halves)
+    builder.store(upper, _pointer(builder, at, halves), align=1)
+
+# %% ../../nbs/04_compression/04_matvec.ipynb #f9a4c97b
 @compiled
-def _unpack(counter, blocks, bits, scales, out):
-    n_blocks, n_groups, _ = blocks.shape
+def _write_column(to, size, scale, offset, code):
+    weights = multiply_add(scale, code, offset)
+    if size == 4:
+        store_floats(to, weights)
+    else:
+        store_bfloats(to, weights)
+
+
+@compiled
+def _unpack(counter, bits, blocks, n_blocks, n_groups, to, size):
+    "Writes weights of `size` bytes, column after column: takes groups of columns."
+    column = n_blocks * 16 * size  # bytes
+    n_bytes = 64 * bits
     while True:
-        p = atomic_add(counter, 1)
-        if p >= n_blocks:
+        g = atomic_add(counter, 1)
+        if g >= n_groups:
             return
-        for g in range(n_groups):
+        for p in range(n_blocks):
+            at = blocks + (p * n_groups + g) * (n_bytes + 64)
+            scale = load_halfs(at + n_bytes)
+            offset = load_halfs(at + n_bytes + 32)
             for step in range(bits):
-                for lane in range(16):
-                    scale = scales[p, g, lane]
-                    offset = scales[p, g, 16 + lane]
-                    for k in range(4):
-                        byte = blocks[p, g, 64 * step + 4 * lane + k]
-                        column = 32 * g + 4 * step + k
-                        if bits == 8:
-                            out[p, lane, column] = scale * np.float32(byte) + offset
-                        else:
-                            out[p, lane, column] = scale * np.float32(byte & 15) + offset
-                            out[p, lane, column + 16] = scale * np.float32(byte >> 4) + offset
+                four = load_ints(at + 64 * step)
+                for k in range(4):
+                    out = to + (32 * g + 4 * step + k) * column + p * 16 * size
+                    if bits == 8:
+                        code = part_as_floats(four, 8 * k, 255)
+                        _write_column(out, size, scale, offset, code)
+                    else:
+                        code = part_as_floats(four, 8 * k, 15)
+                        _write_column(out, size, scale, offset, code)
+                        code = part_as_floats(four, 8 * k + 4, 15)
+                        _write_column(out + 16 * column, size, scale, offset, code)
 
 
-def unpack(blocks: Tensor) -> Tensor:
-    "The weights of blocks in float32, (o, c), as `block_weights` gives them."
-    n_blocks, n_groups, n_bytes = blocks.shape
-    bits = bits_of(blocks)
-    scales = blocks[..., 64 * bits :].contiguous().view(torch.float16).float()  # p g 32
-    out = torch.empty(n_blocks, ROWS, n_groups * GROUP)
+_held = threading.local()
+
+
+def _scratch_memory(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    "Memory that is warm from the last time: new pages cost more than the unpacking."
+    n_bytes = shape[0] * shape[1] * dtype.itemsize
+    held = getattr(_held, "bytes", None)
+    if held is None or len(held) < n_bytes:
+        with torch.inference_mode(False):  # for every later call, whatever its mode
+            held = _held.bytes = torch.empty(n_bytes, dtype=torch.uint8)
+    return held[:n_bytes].view(dtype).view(shape)
+
+
+def unpack(blocks: Tensor, dtype: torch.dtype = torch.float32, *, scratch: bool = False) -> Tensor:
+    """The weights of blocks, (o, c), in float32 or bfloat16; in memory column by column.
+
+    With `scratch`, they lie in memory that the thread's next such call writes over.
+    """
+    n_blocks, n_groups, _ = blocks.shape
+    kind = dtype if dtype in (torch.float32, torch.bfloat16) else torch.float32
+    shape = (n_groups * GROUP, n_blocks * ROWS)
+    out = _scratch_memory(shape, kind) if scratch else torch.empty(shape, dtype=kind)
     counter = np.zeros(1, np.int64)
-    arrays = (blocks.detach().numpy(), bits, scales.numpy(), out.numpy())
-    TEAM.run(_unpack, counter.ctypes.data, *arrays)
-    return out.flatten(0, 1)
+    given = (bits_of(blocks), blocks.data_ptr(), n_blocks, n_groups, out.data_ptr(), kind.itemsize)
+    TEAM.run(_unpack, counter.ctypes.data, *given)
+    return out.T.to(dtype)
 
 # %% ../../nbs/04_compression/04_matvec.ipynb #261a94cb
 def self_check() -> str:

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PIECE', 'Way', 'MOST_ROWS', 'multiply_unpacked', 'has_kernel', 'measured_ways', 'fastest_way', 'packed_linear',
-           'PackedLinear', 'PackedEmbedding', 'PackedTransformer', 'pack_', 'save_packed', 'load_packed']
+           'PackedLinear', 'PackedEmbedding', 'attend_by_rows', 'PackedTransformer', 'pack_', 'save_packed',
+           'load_packed']
 
 # %% ../../nbs/04_compression/05_packed.ipynb #780bb0c8
 import json
@@ -55,8 +56,10 @@ def multiply_unpacked(
     "x @ weightsᵀ with a piece of the weights unpacked at a time; x isn't rounded to integers."
     n_blocks, n_groups, _ = blocks.shape
     at_a_time = max(1, PIECE // (ROWS * GROUP * n_groups))
-    y = x.new_empty(len(x), ROWS * n_blocks)
     rows = x.to(dtype)
+    if n_blocks <= at_a_time:
+        return F.linear(rows, _unpacked(blocks, dtype)).to(x.dtype)
+    y = x.new_empty(len(x), ROWS * n_blocks)
     for first in range(0, n_blocks, at_a_time):
         piece = _unpacked(blocks[first : first + at_a_time], dtype)
         y[:, ROWS * first : ROWS * (first + at_a_time)] = F.linear(rows, piece)
@@ -64,11 +67,11 @@ def multiply_unpacked(
 
 
 def _unpacked(blocks: Tensor, dtype: torch.dtype) -> Tensor:
-    "The weights as floats, by the compiled function where there is one."
+    "The weights as floats, to be used before the next call: it may write over them."
     if blocks.device.type == "cpu" and has_kernel():
         from llm_course.compression.matvec import unpack
 
-        return unpack(blocks).to(dtype)
+        return unpack(blocks, dtype, scratch=True)
     return block_weights(blocks, dtype)
 
 # %% ../../nbs/04_compression/05_packed.ipynb #c51d2c7d
@@ -222,6 +225,15 @@ class PackedEmbedding(nn.Module):
         return f"{n_blocks * ROWS}, {n_groups * GROUP}, {bits_of(self.blocks)} bits in blocks"
 
 # %% ../../nbs/04_compression/05_packed.ipynb #48934a06
+def attend_by_rows(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
+    "`flash_attention`; for many queries in bfloat16, where products in it are the fastest."
+    many = q.shape[0] * q.shape[2]
+    if many < 64 or q.device.type != "cpu" or fastest_way(many) != "bfloat16":
+        return flash_attention(q, k, v, **options)
+    rounded = (x.bfloat16() for x in (q, k, v))
+    return flash_attention(*rounded, **options).to(q.dtype)
+
+
 class PackedTransformer(Transformer):
     "A `Transformer` with packed layers: `pack_` and `load_packed` make it."
 
@@ -344,7 +356,7 @@ def _gguf_state(path: Path) -> tuple[Config, dict[str, Tensor], Tokenizer]:
 def _assembled(config: Config, state: Mapping[str, Tensor]) -> PackedTransformer:
     "The model of these tensors; no memory is taken for others."
     with torch.device("meta"), _Unfilled():
-        model = PackedTransformer(config, attend=flash_attention)
+        model = PackedTransformer(config, attend=attend_by_rows)
     for name, tensor in state.items():
         path, _, kind = name.rpartition(".")
         if kind == "blocks":
