@@ -132,7 +132,7 @@ def test_the_trainer_moves_codes_and_the_loss_falls():
 
     rng = np.random.default_rng(0)
     rows = Rows([np.cumsum(rng.integers(1, 3, 40)) % 64 for _ in range(24)], 32)
-    for config in (IntxWeightOnly(2, 16), Int8DynamicActivationInt4Weight(16), Ternary(16)):
+    for config in (IntxWeightOnly(2, 16), Ternary(16, activation_bits=8)):
         net = small_model()
         at_once = copy.deepcopy(net)
         for one in (net, at_once):
