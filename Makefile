@@ -69,7 +69,7 @@ save: export ## run every notebook in full and save its outputs
 	@$(BIN)/nbdev-clean
 
 bench: .venv/.ready ## measure against the peers; writes benchmarks/results
-	@for b in load attention decode prefix train; do $(BIN)/python benchmarks/$$b.py || exit 1; done
+	@for b in load attention decode packed prefix train; do $(BIN)/python benchmarks/$$b.py || exit 1; done
 
 .venv/.docs: .venv/.ready
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
