@@ -74,8 +74,7 @@ def _check_scores(student: Any, teacher: Any, mask: Any) -> None:
         raise TypeError(f"mask is a tensor of bools (b, t), True where a token counts; got {kind}")
     if mask.shape != student.shape[:2]:
         raise ValueError(
-            f"mask has a value for each token, {tuple(student.shape[:2])}; "
-            f"got {tuple(mask.shape)}"
+            f"mask has a value for each token, {tuple(student.shape[:2])}; got {tuple(mask.shape)}"
         )
     if not mask.any():
         raise ValueError("no token counts: the mask is False everywhere")
