@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEAST', 'LossKind', 'log_probs', 'kl', 'logit_loss', 'Teaching', 'teacher_logits', 'check_pair', 'lesson_loss',
-           'distill', 'student_text']
+           'learn', 'distill', 'student_text']
 
 # %% ../../nbs/04_compression/06_distill.ipynb #70422f8f
 import math
@@ -74,7 +74,8 @@ def _check_scores(student: Any, teacher: Any, mask: Any) -> None:
         raise TypeError(f"mask is a tensor of bools (b, t), True where a token counts; got {kind}")
     if mask.shape != student.shape[:2]:
         raise ValueError(
-            f"mask has a value for each token, {tuple(student.shape[:2])}; got {tuple(mask.shape)}"
+            f"mask has a value for each token, {tuple(student.shape[:2])}; "
+            f"got {tuple(mask.shape)}"
         )
     if not mask.any():
         raise ValueError("no token counts: the mask is False everywhere")
@@ -207,11 +208,82 @@ def lesson_loss(
     return loss
 
 # %% ../../nbs/04_compression/06_distill.ipynb #84eb3d9c
+def learn(
+    student: Transformer,
+    teacher: Transformer,
+    batch: Batch,
+    teaching: Teaching,
+    *,
+    size: int | None = None,  # rows at a time; None: all
+    own_text: bool = False,
+    features: nn.Module | None = None,
+    precision: Precision = "float32",
+) -> float:
+    "Adds a batch's gradients to the student; the mean loss of the tokens that count."
+    size = size or len(batch.ids)
+    n = int((batch.targets != IGNORE).sum())
+    mean = 0.0
+    for begin in range(0, len(batch.ids), size):
+        part = Batch(*(tensor[begin : begin + size] for tensor in batch))
+        counts = part.targets != IGNORE
+        if not counts.any():
+            continue
+        how = {"own_text": own_text, "always": features is not None, "precision": precision}
+        loss = lesson_loss(student, teacher, part, teaching, **how)
+        if features is not None:
+            loss = loss + features(counts)
+        loss = loss * (int(counts.sum()) / n)
+        loss.backward()
+        mean += loss.item()
+    return mean
+
+# %% ../../nbs/04_compression/06_distill.ipynb #d6d25a8e
+class _Run:
+    def __init__(
+        self, student: Transformer, rows: Rows, config: TrainConfig, features: nn.Module | None
+    ):
+        trainer = Trainer(student, rows, config)  # checks that model, rows and settings fit
+        self.precision: Precision = config.precision
+        if self.precision == "auto":
+            self.precision = faster_precision(trainer)
+        learners = nn.ModuleList([student] if features is None else [student, features])
+        self.student = student
+        self.config = config
+        self.loader = trainer.loader
+        self.optimizer = make_optimizer(
+            learners, config.optimizer, lr=config.lr, weight_decay=config.weight_decay
+        )
+        self.weights = [p for p in learners.parameters() if p.requires_grad]
+
+    def next_batch(self, step: int, teaching: Teaching) -> tuple[Batch, bool]:
+        "The next rows, or their beginnings gone on with by the student; which of the two."
+        device = self.student.device
+        batch = self.loader.next_batch().to(device)
+        generator = torch.Generator(device).manual_seed(1000 * self.config.seed + step)
+        chance = torch.rand((), generator=generator, device=device).item()
+        own_text = chance < teaching.on_policy
+        if own_text:
+            self.student.eval()
+            batch = student_text(self.student, batch, teaching.prompt, generator)
+        return batch, own_text
+
+    def update(self, step: int, loss: float) -> None:
+        norm = clip_gradients(self.weights, self.config.clip).item()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingStopped(
+                f"step {step + 1}: the loss is {loss}, the gradient's norm {norm}; this step "
+                "changed nothing. Begin again with a smaller lr or clip"
+            )
+        scale_rate(self.optimizer, self.config.rate(step))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+# %% ../../nbs/04_compression/06_distill.ipynb #bcd77ae8
 def distill(
     student: Transformer,  # trained in place; its weights in float32
     teacher: Transformer,  # is only asked
     rows: Rows,  # the text
-    config: TrainConfig,  # its parts on validation, checkpoints and micro batches aren't used
+    config: TrainConfig,  # what it says of validation and checkpoints isn't used
     teaching: Teaching = Teaching(),
     *,
     features: nn.Module | None = None,  # of the mask "b t", after both have read: a loss to add
@@ -222,57 +294,19 @@ def distill(
     Raises as `check_pair` and `Trainer` do, and `TrainingStopped` where the loss is no number.
     """
     check_pair(student, teacher)
-    trainer = Trainer(student, rows, config)  # checks that model, rows and settings fit
-    precision = config.precision
-    if precision == "auto":
-        precision = faster_precision(trainer)
-    loader = trainer.loader
-    learners = nn.ModuleList([student] if features is None else [student, features])
-    optimizer = make_optimizer(
-        learners, config.optimizer, lr=config.lr, weight_decay=config.weight_decay
-    )
-    weights = [p for p in learners.parameters() if p.requires_grad]
+    run = _Run(student, rows, config, features)
     history = []
     for step in tqdm(range(config.steps), unit="step"):
         begin = time.perf_counter()
+        batch, own_text = run.next_batch(step, teaching)
         student.train()
-        batch = loader.next_batch().to(student.device)
-        generator = torch.Generator(student.device).manual_seed(1000 * config.seed + step)
-        chance = torch.rand((), generator=generator, device=student.device).item()
-        own_text = chance < teaching.on_policy
-        if own_text:
-            batch = student_text(student, batch, teaching.prompt, generator)
-        loss = lesson_loss(
-            student,
-            teacher,
-            batch,
-            teaching,
-            own_text=own_text,
-            always=features is not None,
-            precision=precision,
-        )
-        if features is not None:
-            loss = loss + features(batch.targets != IGNORE)
-        loss.backward()
-        norm = clip_gradients(weights, config.clip).item()
-        if not (math.isfinite(loss.item()) and math.isfinite(norm)):
-            raise TrainingStopped(
-                f"step {step + 1}: the loss is {loss.item()}, the gradient's norm {norm}; this "
-                "step changed nothing. Begin again with a smaller lr or clip"
-            )
-        scale_rate(optimizer, config.rate(step))
-        optimizer.step()
-        optimizer.zero_grad()
+        how = {"own_text": own_text, "features": features, "precision": run.precision}
+        loss = learn(student, teacher, batch, teaching, size=config.micro_batch, **how)
+        run.update(step, loss)
         tokens = int((batch.targets != IGNORE).sum())
-        history.append(
-            {
-                "step": step + 1,
-                "loss": loss.item(),
-                "own_text": own_text,
-                "tokens": tokens,
-                "tokens_per_second": round(tokens / (time.perf_counter() - begin)),
-            }
-        )
+        record = {"step": step + 1, "loss": loss, "own_text": own_text, "tokens": tokens}
+        record["tokens_per_second"] = round(tokens / (time.perf_counter() - begin))
+        history.append(record)
         for function in on_step:
             function(step + 1, student)
     student.eval()
