@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..core import whole_number
-from ..training.batches import IGNORE, Apart, Batch, Loader, Rows
+from ..training.batches import IGNORE, Apart, Batch, Rows
 from ..training.muon import make_optimizer
 from ..training.objective import cross_entropy
 from ..training.optim import check_number
@@ -74,8 +74,7 @@ def _check_scores(student: Any, teacher: Any, mask: Any) -> None:
         raise TypeError(f"mask is a tensor of bools (b, t), True where a token counts; got {kind}")
     if mask.shape != student.shape[:2]:
         raise ValueError(
-            f"mask has a value for each token, {tuple(student.shape[:2])}; "
-            f"got {tuple(mask.shape)}"
+            f"mask has a value for each token, {tuple(student.shape[:2])}; got {tuple(mask.shape)}"
         )
     if not mask.any():
         raise ValueError("no token counts: the mask is False everywhere")
