@@ -25,7 +25,7 @@ def small_model(seed=0, **changed):
 
 def small_rows(seed=0, n=40):
     gen = torch.Generator().manual_seed(seed)
-    return Rows(torch.randint(0, 24, (n, 17), generator=gen).numpy(), 16)
+    return Rows(torch.randint(0, 24, (n, 17), generator=gen).tolist(), 16)
 
 
 def scores(*shape, seed=0, spread=3.0):
