@@ -26,7 +26,7 @@ def small_model(seed=0, **changed):
 
 def small_rows(seed=0, n=12, width=16):
     gen = torch.Generator().manual_seed(seed)
-    return Rows(torch.randint(0, 24, (n, width + 1), generator=gen).numpy(), width)
+    return Rows(torch.randint(0, 24, (n, width + 1), generator=gen).tolist(), width)
 
 
 # nbs/04_compression/07_students.ipynb #42920c03
