@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llm_course.transformers.checkpoints import load
+    from llm_course._load import load
 
 __version__ = "0.1.0"
 __all__ = ["load"]
@@ -12,7 +12,7 @@ __all__ = ["load"]
 def __getattr__(name: str) -> object:
     "`load`, imported when somebody asks for it: `import llm_course` alone imports no torch."
     if name == "load":
-        from llm_course.transformers.checkpoints import load
+        from llm_course._load import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

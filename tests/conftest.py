@@ -25,11 +25,12 @@ import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
 LIBRARY = Path(__file__).parent.parent / "llm_course"
-# Triton reads the source of its kernels, so nothing may be wrapped around them.
+# Triton and Numba read the source of their kernels, so nothing may be wrapped around them.
+KERNELS = ("kernels", "matvec", "step")
 CHECKED = [
     ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts)
     for path in LIBRARY.rglob("[!_]*.py")
-    if path.stem != "kernels"
+    if path.stem not in KERNELS
 ]
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 _expect_fail = fastcore.test.expect_fail

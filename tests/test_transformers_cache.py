@@ -356,6 +356,33 @@ def test_a_step_that_broke_off_leaves_nothing():
             c.advance(1)
 
 
+# nbs/01_transformers/11_cache.ipynb #a5c1e7d4
+def test_a_kernel_may_write_into_the_cache_itself():
+    q, k, v = random_qkv(5, b=2)
+    cache, ref = KVCache(2, block=4), KVCache(2, block=4)
+    for c in (cache, ref):
+        c.attend(0, q, k, v, attend=attention)
+        c.advance(5)
+        c.crop([5, 3])
+    q2, k2, v2 = random_qkv(6, b=2, seed=1)
+    ref.attend(0, q2, k2, v2, attend=attention)
+    ref.advance(6)
+    ((keys, values),) = cache.grow(6)  # more than there was room for
+    for row, n in enumerate(cache.lengths):
+        keys[row, :, n : n + 6] = k2[row]
+        values[row, :, n : n + 6] = v2[row]
+    cache.advance(6)
+    assert cache.lengths == ref.lengths
+    last = random_qkv(1, b=2, seed=2)
+    assert torch.equal(cache.attend(0, *last, attend=attention), ref.attend(0, *last, attend=attention))
+    cache.advance(1)
+    ((keys, _),) = cache.grow(2)
+    keys[0, :, 12:14] = 7.0  # and broke off
+    cache.crop(cache.lengths)
+    assert keys[0, :, 12:].eq(0).all()
+    assert KVCache().grow(1) == []
+
+
 # nbs/01_transformers/11_cache.ipynb #12ef11d2
 def test_a_cache_says_what_it_holds():
     from llm_course.transformers.multihead import Cache

@@ -422,6 +422,20 @@ class KVCache(_Store):
         self._end(new)
         self.lengths = [n + new for n in self.lengths]
 
+    def grow(self, t: int) -> list[tuple[Tensor, Tensor]]:
+        """Every layer's keys and values, b hk room d, with room for `t` more tokens in each row.
+
+        For a kernel that writes them itself, where each row ends, and then calls `advance(t)`. No
+        layers, where none has had its turn.
+        """
+        new = whole_number("the number of tokens", t, at_least=1)
+        self._forget(self.lengths)  # drops what a broken step has left
+        needed = max(self.lengths) + new
+        for layer, (k, v) in self._kv.items():
+            self._kv[layer] = _grown(k, k, needed, self.block), _grown(v, v, needed, self.block)
+        self._appended = dict.fromkeys(self._kv, new)
+        return [self._kv[layer] for layer in sorted(self._kv)]
+
     def crop(self, lengths: SupportsIndex | Iterable[SupportsIndex]) -> None:
         """Forget the tokens past `lengths`: one number for all rows, or one for each.
 

@@ -225,7 +225,7 @@ def generate(
     prompt = _prompt_ids(model, ids, new)
     calls = _check_calls(pick, processors, generator)
     stops = _stop_set(stop_ids)
-    device = model.embed.weight.device
+    device = model.device
     if cache is None:
         cache = KVCache(device=device)
     _check_cache(cache, 1)
@@ -426,7 +426,7 @@ def next_logits(
     "The scores of the token after `prompt`."
     if not hasattr(lm, "encode") or not hasattr(lm, "model"):
         raise TypeError(f"next_logits takes a LanguageModel, got {type(lm).__name__}")
-    ids = torch.tensor([lm.encode(prompt)], device=lm.model.embed.weight.device)
+    ids = torch.tensor([lm.encode(prompt)], device=lm.model.device)
     return lm.model.head(lm.model.hidden_states(ids)[:, -1]).float()
 
 # %% ../../nbs/01_transformers/12_generation.ipynb #8fdcf10a
@@ -443,7 +443,7 @@ def _read_prompts(model: Transformer, texts: list[list[int]], cache: Any) -> Flo
     longest = max(lengths)
     # Each row is filled up with its own last token: a strange one might bring a strange vector.
     padded = [text + [text[-1]] * (longest - len(text)) for text in texts]
-    states = model.hidden_states(torch.tensor(padded, device=model.embed.weight.device), cache)
+    states = model.hidden_states(torch.tensor(padded, device=model.device), cache)
     cache.crop(lengths)
     rows = torch.arange(len(texts), device=states.device)
     ends = torch.tensor(lengths, device=states.device) - 1
@@ -488,7 +488,7 @@ def generate_batch(
     if not texts or not new:
         return [[] for _ in texts]
     if cache is None:
-        cache = KVCache(len(texts), device=model.embed.weight.device)
+        cache = KVCache(len(texts), device=model.device)
     _check_cache(cache, len(texts))
     if any(cache.lengths):
         raise ValueError(f"generate_batch wants an empty cache, this one holds {cache.lengths}")
