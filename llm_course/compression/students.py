@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['DRAFT', 'write_rows', 'FeatureMatch', 'map_loss', 'Measures', 'measure', 'draft_text', 'decode_speeds', 'some_of',
-           'some_layers', 'ends', 'make_draft', 'draft_report', 'main']
+           'some_layers', 'ends', 'shared_head_loss', 'DraftTrainer', 'make_draft', 'draft_report', 'main']
 
 # %% ../../nbs/04_compression/07_students.ipynb #7f8d8d0a
 import argparse
+import copy
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -25,8 +26,21 @@ from tqdm.auto import tqdm
 from .distill import check_pair, distill, kl, log_probs
 from ..core import settings, whole_number
 from ..training.batches import IGNORE, Apart, Rows, tokenize
-from ..training.data import docstrings, python_reference, split_documents
-from ..training.trainer import Precision, TrainConfig, TrainingStopped, autocast
+from llm_course.training.data import (
+    docstrings,
+    python_reference,
+    python_source,
+    split_documents,
+)
+from ..training.schedule import clip_gradients, scale_rate
+from ..evaluation.intervals import mean_interval
+from llm_course.training.trainer import (
+    Precision,
+    TrainConfig,
+    Trainer,
+    TrainingStopped,
+    autocast,
+)
 from ..transformers.checkpoints import load, save_pretrained
 from ..transformers.generation import LanguageModel, generate, generate_batch
 from ..transformers.model import Transformer
@@ -211,18 +225,24 @@ def measure(
     return Measures(**whole)
 
 # %% ../../nbs/04_compression/07_students.ipynb #d0fd6965
-DRAFT = TrainConfig(steps=150, batch_size=8, lr=1e-3, weight_decay=0.0)
-
-
 def draft_text(
     tokenizer: Tokenizer,
     width: int = 128,
-    n_documents: int | None = None,  # None: all
-) -> tuple[Rows, Rows]:  # to learn, and to test
-    "Python's reference and docstrings in rows; a tenth of the documents is kept aside."
-    documents = [*python_reference(), *docstrings()][:n_documents]
-    train, aside = split_documents(documents)
-    return Rows(tokenize(train, tokenizer), width), Rows(tokenize(aside, tokenizer), width)
+    n_files: int | None = None,  # of the standard library; None: all
+) -> tuple[Rows, dict[str, Rows]]:  # to learn; to test, by kind
+    """Python's documentation and a seventh of its source, in rows: about as much of either.
+
+    A tenth of the files, with their docstrings, and of the topics is kept aside.
+    """
+    learn, aside = split_documents(python_source()[:n_files])
+    names = {file.name for file in aside}
+    prose = {True: [], False: []}
+    for text in docstrings():
+        prose[text.name.partition(":")[0] in names].append(text)
+    read, kept = split_documents(python_reference())
+    tests = {"prose": kept + prose[True], "code": aside[::2]}
+    rows = {name: Rows(tokenize(some, tokenizer), width) for name, some in tests.items()}
+    return Rows(tokenize(read + prose[False] + learn[::7], tokenizer), width), rows
 
 
 def decode_speeds(
@@ -287,6 +307,78 @@ def ends(n_layers: int, keep: int) -> list[int]:
     return [*range(first), *range(n_layers - keep + first, n_layers)]
 
 # %% ../../nbs/04_compression/07_students.ipynb #9d4043d8
+class _SharedHead(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, mine: Tensor, hers: Tensor, head: Tensor, size: int) -> Tensor:
+        total = mine.new_zeros(())
+        gradient = torch.empty_like(mine)
+        for begin in range(0, len(mine), size):
+            part = slice(begin, begin + size)
+            p, q = (
+                log_probs(hidden[part].to(head.dtype) @ head.T) for hidden in (hers, mine)
+            )  # n v
+            total += kl(p, q).sum()
+            pull = q.exp_().sub_(p.exp_())  # of the scores: what I think minus what she thinks
+            gradient[part] = (pull.to(head.dtype) @ head).to(mine.dtype)
+        ctx.save_for_backward(gradient / len(mine))
+        return total / len(mine)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return gradients[0] * ctx.saved_tensors[0], None, None, None
+
+
+def shared_head_loss(
+    mine: Float[Tensor, "n c"],  # the student's hidden states; the gradient goes there alone
+    hers: Float[Tensor, "n c"],  # the teacher's
+    head: Float[Tensor, "v c"],  # the frozen head of both
+    size: int = 128,  # places at a time, so that the scores need little room
+) -> Float[Tensor, ""]:
+    "The forward `logit_loss` of two models with one frozen head, its gradient written by hand."
+    return _SharedHead.apply(mine, hers, head.detach(), size)
+
+# %% ../../nbs/04_compression/07_students.ipynb #9d53c45f
+class DraftTrainer(Trainer):
+    "A trainer whose loss is the KL to a teacher with the same head; it keeps checkpoints, too."
+
+    def __init__(self, model: Transformer, teacher: Transformer, *given: Any, **options: Any):
+        check_pair(model, teacher)
+        super().__init__(model, *given, **options)
+        self.teacher = teacher
+        self.asked: Transformer | None = None  # the teacher, in the type of the products
+
+    def train_step(self) -> dict[str, Any]:
+        "One step, and what it was like."
+        begin = time.perf_counter()
+        kind = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+        if self.asked is None:
+            self.asked = copy.deepcopy(self.teacher).eval().to(kind)
+        self.model.train()
+        batch = self.loader.next_batch().to(self.model.device)
+        counts = batch.targets != IGNORE
+        read = (batch.ids, Apart(batch.documents), batch.positions)
+        with torch.no_grad():
+            hers = self.asked.hidden_states(*read)[counts]
+        with autocast(self.model.device, self.precision):
+            mine = self.model.hidden_states(*read)[counts]
+        loss = shared_head_loss(mine.float(), hers, self.asked.head.weight)
+        loss.backward()
+        norm = clip_gradients(self.model.parameters(), self.config.clip).item()
+        if not (np.isfinite(loss.item()) and np.isfinite(norm)):
+            raise TrainingStopped(f"step {self.step + 1}: the loss is {loss.item()}; lower the lr")
+        scale_rate(self.optimizer, self.config.rate(self.step))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        n = int(counts.sum())
+        seconds = time.perf_counter() - begin
+        speed = {"tokens": n, "seconds": seconds, "tokens_per_second": round(n / seconds)}
+        return {"step": self.step, "loss": loss.item(), "gradient_norm": norm, **speed}
+
+
+DRAFT = TrainConfig(300, batch_size=4, lr=1e-3, weight_decay=0.0, save_every=50, keep=1)
+
+
 def make_draft(
     folder: Path | str | None = None,  # None: SmolLM2-135M-draft in the cache
     *,
@@ -294,12 +386,13 @@ def make_draft(
     layers: Sequence[int] | None = None,  # of the teacher's that stay; None: the two at each end
     rows: Rows | None = None,  # what it learns from; None: see `draft_text`
     config: TrainConfig = DRAFT,
+    run: Path | str | None = None,  # folder of checkpoints; None: nothing is kept
 ) -> LanguageModel:
     """A small model that guesses what its teacher says: some of its layers, distilled.
 
     The folder is written at the end, all or nothing, as by `save_pretrained`; one that is there
-    already is read. Embedding and head stay as the teacher's. Raises as `distill` does, and
-    `ValueError` for a folder that holds another vocabulary.
+    already is read. Embedding and head stay as the teacher's. Raises as `Trainer` and `check_pair`
+    do, and `ValueError` for a folder that holds another vocabulary.
     """
     folder = Path(settings.cache / "SmolLM2-135M-draft" if folder is None else folder)
     if teacher is None:
@@ -314,31 +407,39 @@ def make_draft(
     student.head.requires_grad_(False)
     if rows is None:
         rows, _ = draft_text(teacher.tokenizer)
-    distill(student, teacher.model, rows, config)
-    student.requires_grad_(True)
+    DraftTrainer(student, teacher.model, rows, config, folder=run).fit()
+    student.requires_grad_(True).eval()
     draft = LanguageModel(student, teacher.tokenizer)
     save_pretrained(draft, folder)
     return draft
 
-# %% ../../nbs/04_compression/07_students.ipynb #1d461af2
+# %% ../../nbs/04_compression/07_students.ipynb #f4e06161
 def draft_report(
-    draft: LanguageModel, teacher: LanguageModel, rows: Rows
-) -> dict[str, dict[str, float]]:  # of the untrained layers, the draft and the teacher
-    "Acceptance at temperature 1, agreement of the likeliest token, and tokens a second."
+    draft: LanguageModel,
+    teacher: LanguageModel,
+    tests: Mapping[str, Rows],  # kinds of text
+    n_tokens: int = 24,  # that each model writes in a round, to be timed
+) -> dict[str, Any]:
+    """For each kind of text, acceptance and agreement with 95% intervals, and the speeds.
+
+    Of the draft and of the same layers untrained; a document is an item. Products in the
+    teacher's type.
+    """
     n = teacher.model.config.n_layers
     cut = some_layers(teacher.model, ends(n, draft.model.config.n_layers))
-    models = {"untrained": cut, "draft": draft.model, "teacher": teacher.model}
-    speeds = decode_speeds(models, rows.documents[0][:16])
-    report = {}
-    for name, model in models.items():
-        found = measure(model, teacher.model, rows)
-        report[name] = {
-            "acceptance": float(found.accept.mean()),
-            "top-1": float(found.agree.mean()),
-            "nll": float(found.nll.mean()),
-            "tokens/s": speeds[name],
-        }
-    return report
+    report: dict[str, Any] = {}
+    for kind, rows in tests.items():
+        for name, model in (("untrained", cut), ("draft", draft.model)):
+            found = measure(model, teacher.model, rows)
+            row = {}
+            for key in ("accept", "agree"):
+                means = getattr(found, key).reshape(len(rows), -1).mean(1)
+                mean = mean_interval(means)
+                row[key] = [float(mean.value), float(mean.low), float(mean.high)]
+            report[f"{kind}, {name}"] = row
+    models = {"draft": draft.model, "teacher": teacher.model}
+    prompt = next(iter(tests.values())).documents[0][:16]
+    return report | {"tokens/s": decode_speeds(models, prompt, n_tokens)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -355,14 +456,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         teacher = load(dtype=torch.float32)
         config = replace(DRAFT, steps=given.steps)
-        made = make_draft(given.out, teacher=teacher, config=config)
+        run = settings.cache / "runs" / f"SmolLM2-135M-draft-{given.steps}"
+        made = make_draft(given.out, teacher=teacher, config=config, run=run)
         _, tests = draft_text(teacher.tokenizer)
-        report = draft_report(made, teacher, some_of(tests, 16))
+        few = {kind: some_of(rows, 16) for kind, rows in tests.items()}
+        report = draft_report(made, teacher, few)
     except (ValueError, TypeError, OSError, TrainingStopped) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     for name, row in report.items():
-        print(f"{name:10}", "  ".join(f"{key} {value:.3g}" for key, value in row.items()))
+        print(f"{name:18}", {key: np.round(value, 3).tolist() for key, value in row.items()})
     return 0
 
 # %% ../../nbs/04_compression/07_students.ipynb #eedaa621
