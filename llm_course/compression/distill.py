@@ -144,7 +144,7 @@ class Teaching:
         if self.on_policy and not self.share:
             raise ValueError("text that the student wrote is scored by the teacher: share is 0")
 
-# %% ../../nbs/04_compression/06_distill.ipynb #fa871d20
+# %% ../../nbs/04_compression/06_distill.ipynb #4e3b66a7
 @torch.no_grad()
 def teacher_logits(
     teacher: Transformer, batch: Batch, precision: Precision = "float32"
@@ -157,7 +157,7 @@ def teacher_logits(
     teacher.train(was_training)
     return logits
 
-# %% ../../nbs/04_compression/06_distill.ipynb #4e3b66a7
+
 def check_pair(student: Any, teacher: Any) -> None:
     """Raises `ValueError` where a teacher can't teach: itself, or over another vocabulary."""
     for name, model in (("student", student), ("teacher", teacher)):
@@ -206,7 +206,7 @@ def lesson_loss(
         loss = loss + (1 - share) * total / n
     return loss
 
-# %% ../../nbs/04_compression/06_distill.ipynb #84eb3d9c
+# %% ../../nbs/04_compression/06_distill.ipynb #d6d25a8e
 def learn(
     student: Transformer,
     teacher: Transformer,
@@ -236,7 +236,7 @@ def learn(
         mean += loss.item()
     return mean
 
-# %% ../../nbs/04_compression/06_distill.ipynb #d6d25a8e
+
 class _Run:
     def __init__(
         self, student: Transformer, rows: Rows, config: TrainConfig, features: nn.Module | None

@@ -387,6 +387,7 @@ def make_draft(
     rows: Rows | None = None,  # what it learns from; None: see `draft_text`
     config: TrainConfig = DRAFT,
     run: Path | str | None = None,  # folder of checkpoints; None: nothing is kept
+    until: int | None = None,  # stop after this step; None: after the last one
 ) -> LanguageModel:
     """A small model that guesses what its teacher says: some of its layers, distilled.
 
@@ -407,7 +408,7 @@ def make_draft(
     student.head.requires_grad_(False)
     if rows is None:
         rows, _ = draft_text(teacher.tokenizer)
-    DraftTrainer(student, teacher.model, rows, config, folder=run).fit()
+    DraftTrainer(student, teacher.model, rows, config, folder=run).fit(until)
     student.requires_grad_(True).eval()
     draft = LanguageModel(student, teacher.tokenizer)
     save_pretrained(draft, folder)
