@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .distill import check_pair, distill, kl, log_probs
+from .distill import check_pair, kl, log_probs
 from ..core import settings, whole_number
 from ..training.batches import IGNORE, Apart, Rows, tokenize
 from llm_course.training.data import (
