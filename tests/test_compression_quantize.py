@@ -72,6 +72,56 @@ def best_within(w: Tensor, budget: float) -> tuple[int, int]:
     return min(found, key=found.__getitem__)
 
 
+# nbs/04_compression/01_quantize.ipynb #ea8c9620
+def test_what_cannot_be_quantized_is_refused_with_the_reason():
+    from llm_course.training.finetune import add_lora
+
+    net = small_model()
+    for kind, message in (
+        (IntxWeightOnly(4, 24), "groups of 24 don't divide rows of 32; take one of 16, 32"),
+        (Int4WeightOnly(64), "layers.0.attn.qkv_proj: groups of 64 don't divide rows of 32"),
+    ):
+        with expect_fail(ValueError, message):
+            quantize_(net, kind)
+    assert not any(isinstance(m, QuantizedLinear) for m in net.modules())
+    with expect_fail(ValueError, "nothing was converted"):
+        quantize_(nn.Sequential(nn.LayerNorm(3)), Int8WeightOnly())
+    with expect_fail(ValueError, "nothing was converted"):
+        quantize_(net, Int8WeightOnly(), skip=("layers", "head"))
+    with expect_fail(ValueError, "a single linear can't be replaced"):
+        quantize_(nn.Linear(4, 4), Int8WeightOnly())
+    quantize_(net, Int8WeightOnly())
+    with expect_fail(ValueError, "this model is quantized already"):
+        quantize_(net, Int8WeightOnly())
+    net = small_model()
+    add_lora(net)
+    with expect_fail(ValueError, "is a LoRALinear, not a plain linear"):
+        quantize_(net, Int8WeightOnly())
+    net = small_model()
+    net.layers[1].ffn.down_proj.weight.data[0, 0] = float("nan")
+    with expect_fail(ValueError, "layers.1.ffn.down_proj has weights that are not finite"):
+        quantize_(net, Int8WeightOnly())
+    for wrong, message in (
+        (Int8WeightOnly, "got Int8WeightOnly, the class"),
+        ("int8", "one such as Int8WeightOnly"),
+    ):
+        with expect_fail(TypeError, message):
+            quantize_(small_model(), wrong)
+    with expect_fail(TypeError, "give lm.model"):
+        quantize_("model", Int8WeightOnly())
+    for bits, message in ((1, "bits must be at least 2"), (9, "bits are 2 to 8, got 9")):
+        with expect_fail(ValueError, message):
+            IntxWeightOnly(bits)
+    with expect_fail(TypeError, "bits is a whole number"):
+        Rounding(4.0)
+    with expect_fail(ValueError, "group_size must be at least 1"):
+        Int4WeightOnly(0)
+    with expect_fail(ValueError, "has the shape"):
+        choose_scale(torch.zeros(3), 4)
+    with expect_fail(ValueError, "floating-point numbers"):
+        choose_scale(torch.zeros(3, 3, dtype=torch.long), 4)
+
+
 # nbs/04_compression/01_quantize.ipynb #d4cbeb5b
 def test_codes_are_torchaos_for_the_same_settings():
     """Codes, scales and zero points are torchao's, bit for bit
@@ -111,49 +161,6 @@ def test_codes_are_torchaos_for_the_same_settings():
         assert torch.equal(dequantize(codes, scale, zero), theirs.dequantize())
 
 
-# nbs/04_compression/01_quantize.ipynb #667213be
-def test_there_are_2_to_the_b_levels_and_not_one_more():
-    """b bits give at most 2ᵇ levels"""
-    for bits in range(2, 9):
-        for symmetric, whole_zero in ((True, True), (False, True), (False, False)):
-            weight = torch.linspace(-3, 5, 4096).view(1, -1)
-            scale, zero = choose_scale(weight, bits, None, symmetric, whole_zero=whole_zero)
-            codes = quantize(weight, scale, zero, bits)
-            levels = dequantize(codes, scale, zero).unique()
-            assert len(levels) == len(codes.unique()) <= 2**bits
-            assert symmetric or len(levels) >= 2**bits - 1
-            assert code_range(bits) == (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-
-
-# nbs/04_compression/01_quantize.ipynb #56092bbc
-def test_a_range_that_excludes_zero_and_constant_groups_survive():
-    """Ranges without 0, constant and all-zero groups are rounded without NaN"""
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        for bits in (2, 3, 4, 8):
-            far = torch.linspace(10, 11, 32).view(1, -1).to(dtype)
-            for weight in (far, -far):
-                rounded = Rounding(bits, None, symmetric=False).apply(weight)
-                step = 11 / (2**bits - 1)
-                close = 22 * torch.finfo(dtype).eps  # of the type's own rounding
-                assert (rounded.float() - weight.float()).abs().max() <= step / 2 + close
-                free = Rounding(bits, None, symmetric=False, whole_zero=False)
-                off = (free.apply(weight).float() - weight.float()).abs().max()
-                assert off <= 0.5 / (2**bits - 1) + close
-            for value in (0.0, 0.7, -0.7, 1e-30):
-                constant = torch.full((2, 32), value).to(dtype)
-                for whole_zero in (True, False):
-                    rounding = Rounding(bits, 16, symmetric=False, whole_zero=whole_zero)
-                    close = 4 * torch.finfo(dtype).eps * abs(value) + 1e-30
-                    off = rounding.apply(constant).double() - constant.double()
-                    assert off.abs().max() <= close, (dtype, bits, value, whole_zero)
-                assert Rounding(bits, 16).apply(constant).isfinite().all()
-    weight = random_weights(4, 64)
-    for group in (None, 16, "tensor"):
-        scale, zero = choose_scale(weight, 4, group, symmetric=False)
-        back = dequantize(quantize(torch.zeros(4, 64), scale, zero, 4), scale, zero)
-        assert torch.equal(back, torch.zeros(4, 64))  # 0 stays 0
-
-
 # nbs/04_compression/01_quantize.ipynb #5b30e2ae
 def test_layers_compute_what_torchaos_do():
     """Quantized layers, with and without rounded activations, give torchao's outputs
@@ -189,12 +196,49 @@ def test_layers_compute_what_torchaos_do():
             assert isinstance(net[2], QuantizedLinear) and net[2].bias is not None
 
 
+# nbs/04_compression/01_quantize.ipynb #667213be
+def test_there_are_2_to_the_b_levels_and_not_one_more():
+    for bits in range(2, 9):
+        for symmetric, whole_zero in ((True, True), (False, True), (False, False)):
+            weight = torch.linspace(-3, 5, 4096).view(1, -1)
+            scale, zero = choose_scale(weight, bits, None, symmetric, whole_zero=whole_zero)
+            codes = quantize(weight, scale, zero, bits)
+            levels = dequantize(codes, scale, zero).unique()
+            assert len(levels) == len(codes.unique()) <= 2**bits
+            assert symmetric or len(levels) >= 2**bits - 1
+            assert code_range(bits) == (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+# nbs/04_compression/01_quantize.ipynb #56092bbc
+def test_a_range_that_excludes_zero_and_constant_groups_survive():
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        for bits in (2, 3, 4, 8):
+            far = torch.linspace(10, 11, 32).view(1, -1).to(dtype)
+            for weight in (far, -far):
+                rounded = Rounding(bits, None, symmetric=False).apply(weight)
+                step = 11 / (2**bits - 1)
+                close = 22 * torch.finfo(dtype).eps  # of the type's own rounding
+                assert (rounded.float() - weight.float()).abs().max() <= step / 2 + close
+                free = Rounding(bits, None, symmetric=False, whole_zero=False)
+                off = (free.apply(weight).float() - weight.float()).abs().max()
+                assert off <= 0.5 / (2**bits - 1) + close
+            for value in (0.0, 0.7, -0.7, 1e-30):
+                constant = torch.full((2, 32), value).to(dtype)
+                for whole_zero in (True, False):
+                    rounding = Rounding(bits, 16, symmetric=False, whole_zero=whole_zero)
+                    close = 4 * torch.finfo(dtype).eps * abs(value) + 1e-30
+                    off = rounding.apply(constant).double() - constant.double()
+                    assert off.abs().max() <= close, (dtype, bits, value, whole_zero)
+                assert Rounding(bits, 16).apply(constant).isfinite().all()
+    weight = random_weights(4, 64)
+    for group in (None, 16, "tensor"):
+        scale, zero = choose_scale(weight, 4, group, symmetric=False)
+        back = dequantize(quantize(torch.zeros(4, 64), scale, zero, 4), scale, zero)
+        assert torch.equal(back, torch.zeros(4, 64))  # 0 stays 0
+
+
 # nbs/04_compression/01_quantize.ipynb #dcd06a15
 def test_int4_weight_only_rounds_as_torchaos_tinygemm():
-    """The scales and zero points of `Int4WeightOnly` are those of torchao's 4-bit kernel
-
-    Oracle: torchao
-    """
     primitives = pytest.importorskip("torchao.quantization.quant_primitives")
     weight = random_weights(16, 128, seed=4)
     weight[0, :32] = 0.7  # a constant group
@@ -253,23 +297,7 @@ def test_a_quantized_model_survives_files_copies_and_moves():
         two.load_state_dict(eight.state_dict())
 
 
-# nbs/04_compression/01_quantize.ipynb #0e42115f
-def test_head_and_embedding_stay_unless_they_are_asked_for():
-    for tied in (True, False):
-        net = small_model(tied=tied)
-        before = net.embed.weight.clone()
-        names = quantize_(net, Int8WeightOnly())
-        assert len(names) == 8 and "head" not in names and type(net.head) is nn.Linear
-        assert (net.head.weight is net.embed.weight) == tied
-        net = small_model(tied=tied)
-        names = quantize_(net, Int8WeightOnly(), skip=())
-        assert "head" in names and torch.equal(net.embed.weight, before)
-        assert (net.head.dequantized() - before).abs().max() < 0.01 or not tied
-    names = quantize_(small_model(), Int8WeightOnly(), skip=("head", "layers.0", "down_proj"))
-    assert names == [f"layers.1.{n}" for n in ("attn.qkv_proj", "attn.o_proj", "ffn.gate_up_proj")]
-
-
-# nbs/04_compression/01_quantize.ipynb #ec72462e
+# nbs/04_compression/01_quantize.ipynb #cae98ede
 def test_a_grid_is_found_where_there_is_one_and_only_there():
     """Weights that were quantized before are recognized, with their bits and groups"""
     for dtype in (torch.float32, torch.float16):
@@ -295,6 +323,22 @@ def test_a_grid_is_found_where_there_is_one_and_only_there():
     assert len(caught) == 1 and "4 bits in groups of 16" in str(caught[0].message)
 
 
+# nbs/04_compression/01_quantize.ipynb #0e42115f
+def test_head_and_embedding_stay_unless_they_are_asked_for():
+    for tied in (True, False):
+        net = small_model(tied=tied)
+        before = net.embed.weight.clone()
+        names = quantize_(net, Int8WeightOnly())
+        assert len(names) == 8 and "head" not in names and type(net.head) is nn.Linear
+        assert (net.head.weight is net.embed.weight) == tied
+        net = small_model(tied=tied)
+        names = quantize_(net, Int8WeightOnly(), skip=())
+        assert "head" in names and torch.equal(net.embed.weight, before)
+        assert (net.head.dequantized() - before).abs().max() < 0.01 or not tied
+    names = quantize_(small_model(), Int8WeightOnly(), skip=("head", "layers.0", "down_proj"))
+    assert names == [f"layers.1.{n}" for n in ("attn.qkv_proj", "attn.o_proj", "ffn.gate_up_proj")]
+
+
 # nbs/04_compression/01_quantize.ipynb #1926c2c8
 def test_dequantized_models_are_plain_again():
     from llm_course.transformers.checkpoints import load_weights, save_pretrained
@@ -317,56 +361,6 @@ def test_dequantized_models_are_plain_again():
         assert torch.equal(blank(some_ids), outputs)
     with expect_fail(ValueError, "no layer of this model is quantized"):
         dequantize_(net)
-
-
-# nbs/04_compression/01_quantize.ipynb #ea8c9620
-def test_what_cannot_be_quantized_is_refused_with_the_reason():
-    from llm_course.training.finetune import add_lora
-
-    net = small_model()
-    for kind, message in (
-        (IntxWeightOnly(4, 24), "groups of 24 don't divide rows of 32; take one of 16, 32"),
-        (Int4WeightOnly(64), "layers.0.attn.qkv_proj: groups of 64 don't divide rows of 32"),
-    ):
-        with expect_fail(ValueError, message):
-            quantize_(net, kind)
-    assert not any(isinstance(m, QuantizedLinear) for m in net.modules())
-    with expect_fail(ValueError, "nothing was converted"):
-        quantize_(nn.Sequential(nn.LayerNorm(3)), Int8WeightOnly())
-    with expect_fail(ValueError, "nothing was converted"):
-        quantize_(net, Int8WeightOnly(), skip=("layers", "head"))
-    with expect_fail(ValueError, "a single linear can't be replaced"):
-        quantize_(nn.Linear(4, 4), Int8WeightOnly())
-    quantize_(net, Int8WeightOnly())
-    with expect_fail(ValueError, "this model is quantized already"):
-        quantize_(net, Int8WeightOnly())
-    net = small_model()
-    add_lora(net)
-    with expect_fail(ValueError, "is a LoRALinear, not a plain linear"):
-        quantize_(net, Int8WeightOnly())
-    net = small_model()
-    net.layers[1].ffn.down_proj.weight.data[0, 0] = float("nan")
-    with expect_fail(ValueError, "layers.1.ffn.down_proj has weights that are not finite"):
-        quantize_(net, Int8WeightOnly())
-    for wrong, message in (
-        (Int8WeightOnly, "got Int8WeightOnly, the class"),
-        ("int8", "one such as Int8WeightOnly"),
-    ):
-        with expect_fail(TypeError, message):
-            quantize_(small_model(), wrong)
-    with expect_fail(TypeError, "give lm.model"):
-        quantize_("model", Int8WeightOnly())
-    for bits, message in ((1, "bits must be at least 2"), (9, "bits are 2 to 8, got 9")):
-        with expect_fail(ValueError, message):
-            IntxWeightOnly(bits)
-    with expect_fail(TypeError, "bits is a whole number"):
-        Rounding(4.0)
-    with expect_fail(ValueError, "group_size must be at least 1"):
-        Int4WeightOnly(0)
-    with expect_fail(ValueError, "has the shape"):
-        choose_scale(torch.zeros(3), 4)
-    with expect_fail(ValueError, "floating-point numbers"):
-        choose_scale(torch.zeros(3, 3, dtype=torch.long), 4)
 
 
 # nbs/04_compression/01_quantize.ipynb #4fe37961
