@@ -59,19 +59,6 @@ def best_scale(w: Tensor, bits: int) -> Tensor:
     return best
 
 
-# nbs/04_compression/01_quantize.ipynb #ade59502
-def best_within(w: Tensor, budget: float) -> tuple[int, int]:
-    found = {}
-    for bits in range(2, 9):
-        size = 16
-        while size <= w.shape[1] and w.shape[1] % size == 0:
-            if bits + 16 / size <= budget:
-                error = (Rounding(bits, size).apply(w) - w).norm()
-                found[bits, size] = error.item()
-            size *= 2
-    return min(found, key=found.__getitem__)
-
-
 # nbs/04_compression/01_quantize.ipynb #ea8c9620
 def test_what_cannot_be_quantized_is_refused_with_the_reason():
     from llm_course.training.finetune import add_lora
@@ -258,7 +245,6 @@ def test_int4_weight_only_rounds_as_torchaos_tinygemm():
 
 # nbs/04_compression/01_quantize.ipynb #7031e9d6
 def test_a_quantized_model_survives_files_copies_and_moves():
-    """A quantized model's state_dict packs its codes, and a file gives the same outputs back"""
     from safetensors.torch import load_model, save_model
 
     KINDS = (
@@ -299,7 +285,6 @@ def test_a_quantized_model_survives_files_copies_and_moves():
 
 # nbs/04_compression/01_quantize.ipynb #cae98ede
 def test_a_grid_is_found_where_there_is_one_and_only_there():
-    """Weights that were quantized before are recognized, with their bits and groups"""
     for dtype in (torch.float32, torch.float16):
         for bits in (2, 4, 8):
             for size in (32, None):
@@ -388,15 +373,3 @@ def test_solution_best_scale():
 
     assert (squares(yours) <= squares(usual)).all(), "some row is worse than with the usual scale"
     assert squares(yours).sum() < 0.7 * squares(usual).sum(), "it can be much better"
-
-
-# nbs/04_compression/01_quantize.ipynb #1a2e2983
-def test_solution_best_within():
-    w = random_weights(16, 256)
-    for budget, wanted in ((4.5, (4, 32)), (4.3, (4, 64)), (3.0, (2, 16)), (8.1, (8, 256))):
-        yours = best_within(w, budget)
-        assert yours is not None, "a pair is wanted: bits, group size"
-        bits, size = yours
-        assert bits + 16 / size <= budget, f"{yours} takes {bits + 16 / size} bits a weight"
-        least = (Rounding(*wanted).apply(w) - w).norm()
-        assert (Rounding(*yours).apply(w) - w).norm() <= least * 1.001, f"{wanted} is better"
