@@ -91,7 +91,7 @@ def test_with_inputs_that_do_not_go_together_gptq_is_rounding_to_nearest():
 
 # nbs/04_compression/02_calibrate.ipynb #9750a943
 def test_gptq_is_the_textbooks():
-    """GPTQ's codes are those of updating the inverse column by column, in float64"""
+    """97% of GPTQ's codes are those of a new float64 inverse for each column"""
     def slow_gptq(w, moments, kind, damping=0.01):
         "As in Optimal Brain Quantization: after each column the inverse loses a row and a column."
         w = w.double().clone()
@@ -114,10 +114,10 @@ def test_gptq_is_the_textbooks():
             for symmetric in (True, False):
                 kind = Rounding(bits, None, symmetric)
                 same = gptq(w, moments, kind)[0] == slow_gptq(w, moments, kind)
-                assert same.float().mean() > 0.95, (seed, bits, same.float().mean())
+                assert same.float().mean() > 0.97, (seed, bits, same.float().mean())
 
 
-# nbs/04_compression/02_calibrate.ipynb #709e3da9
+# nbs/04_compression/02_calibrate.ipynb #d71acc0f
 def test_both_methods_give_better_outputs_than_rounding_to_nearest():
     """On a layer with correlated inputs, GPTQ and scaling give smaller output errors"""
     for seed in range(5):
@@ -132,7 +132,7 @@ def test_both_methods_give_better_outputs_than_rounding_to_nearest():
             solved = dequantize(*gptq(w, known, kind))
             for moments in (known, unknown):
                 least = output_error(w, nearest, moments)
-                assert output_error(w, solved, moments) < 0.7 * least
+                assert output_error(w, solved, moments) < 0.84 * least
                 assert output_error(w, scaled, moments) < least
             assert (solved - w).norm() > (nearest - w).norm()  # the weights are further off
 
@@ -150,7 +150,7 @@ def test_dead_channels_and_few_inputs_are_no_trouble():
         assert factors.isfinite().all() and (factors > 0).all()
 
 
-# nbs/04_compression/02_calibrate.ipynb #d71acc0f
+# nbs/04_compression/02_calibrate.ipynb #cf8be0ea
 def test_a_model_is_calibrated_block_by_block():
     """A calibrated model's outputs are nearer to the original's than a rounded one's"""
     data = [some_ids(seed) for seed in range(3)]
@@ -192,7 +192,7 @@ def test_scaling_alone_changes_nothing():
     assert torch.allclose(net(some_ids()), before, atol=1e-4)
 
 
-# nbs/04_compression/02_calibrate.ipynb #1aeecd46
+# nbs/04_compression/02_calibrate.ipynb #bbf00c10
 def test_what_cannot_be_calibrated_is_refused_with_the_reason():
     net = small_model()
     before = net(some_ids())
@@ -261,13 +261,14 @@ def test_solution_gptq_in_order():
     assert ahead >= 5, f"better than left to right in {ahead} of 6 cases only"
 
 
-# nbs/04_compression/02_calibrate.ipynb #a65ac363
+# nbs/04_compression/02_calibrate.ipynb #52c8c06e
 def test_solution_scaled_gptq():
     kind = Rounding(3, 16)
-    for seed in range(4):
+    for seed in range(8):
         w, moments = random_weight(seed=seed), input_moments(correlated(seed=seed))
         yours = scaled_gptq(w, moments, kind)
         assert yours is not None and yours.shape == w.shape, "a matrix like w is wanted"
         factors = scale_by_activations(w, moments, kind)
         scaled = output_error(w, kind.apply(w * factors) / factors, moments)
-        assert output_error(w, yours, moments) < scaled, "worse than scaling alone"
+        solved = output_error(w, dequantize(*gptq(w, moments, kind)), moments)
+        assert output_error(w, yours, moments) < min(scaled, solved), "worse than one of them alone"

@@ -42,10 +42,10 @@ def output_error(
     rounded: Float[Tensor, "o c"],
     moments: Float[Tensor, "c c"],  # from `input_moments`
 ) -> float:
-    "The squared error of a layer's outputs, as a share of the outputs' squares: 0 is exact."
+    "How far a layer's outputs are off, ‖x(ŵ − w)ᵀ‖ / ‖xwᵀ‖ over its inputs: 0 is exact."
     off = rounded.float() - w.float()
-    error = ((off @ moments) * off).sum()
-    return (error / ((w.float() @ moments) * w.float()).sum()).item()
+    lost = ((off @ moments) * off).sum()  # e M eᵀ of each row, added up
+    return (lost / ((w.float() @ moments) * w.float()).sum()).sqrt().item()
 
 # %% ../../nbs/04_compression/02_calibrate.ipynb #756eab33
 def gptq(
@@ -121,11 +121,11 @@ def scale_by_activations(
     _check_moments(w, moments)
     judges = w.detach()[:: max(1, len(w) // rows)]
     size = moments.diagonal().clamp(min=0).sqrt().to(w.dtype)
-    size = size.clamp(min=float(size.max()) * 1e-4 or 1.0)
+    size = size.clamp(min=float(size.max()) * 1e-4 or 1.0)  # for channels that are never fed
     best, least = torch.ones_like(size), float("inf")
     for step in range(steps + 1):
         factors = size ** (step / steps)
-        factors = factors / (factors.max() * factors.min()).sqrt()
+        factors = factors / (factors.max() * factors.min()).sqrt()  # as far above 1 as below
         off = (rounding.apply(judges * factors) / factors - judges).float()
         error = ((off @ moments) * off).sum().item()  # of the outputs, squared
         if error < least:
