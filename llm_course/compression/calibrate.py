@@ -171,7 +171,7 @@ def calibrate_(
         streams = [run(stream, turn) for stream, turn in zip(streams, turns)]
     return list(linears)
 
-
+# %% ../../nbs/04_compression/02_calibrate.ipynb #f43fd138
 def _rounded(
     linear: nn.Linear, config: QuantizeConfig, moments: Tensor, method: Method, damping: float
 ) -> QuantizedLinear:
@@ -180,7 +180,7 @@ def _rounded(
     found = gptq(linear.weight, moments, config.weight, damping=damping)
     return QuantizedLinear.like(linear, config, *found)
 
-# %% ../../nbs/04_compression/02_calibrate.ipynb #f43fd138
+
 class _Moments:
     "The moments of all inputs that a layer has got so far."
 
@@ -239,7 +239,7 @@ def _runner(model: Transformer, number: int) -> Callable[[Tensor, Callable | Non
 
     return run
 
-# %% ../../nbs/04_compression/02_calibrate.ipynb #a429b966
+
 def _multiply_columns(linear: nn.Linear, moments: _Moments, rounding: Rounding) -> Tensor:
     "Multiplies a weight's columns by the best factors, and returns these."
     factors = scale_by_activations(linear.weight, moments(), rounding)
@@ -264,7 +264,7 @@ def _fold_scales(block: Any, number: int, moments: dict[str, _Moments], rounding
             factors = _multiply_columns(linear, moments[prefix + name], rounding)
             norm.weight = nn.Parameter(norm.weight / factors)
 
-# %% ../../nbs/04_compression/02_calibrate.ipynb #a1643631
+
 def _check_batches(model: Any, batches: Any, method: Any) -> list[Tensor]:
     if not isinstance(model, Transformer):
         raise TypeError(f"calibration is for a Transformer, got {type(model).__name__}: lm.model")
