@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
+    from llm_course.transformers.checkpoints import DTypeName
     from llm_course.transformers.generation import LanguageModel
 
 
 def load(
     name_or_path: Path | str | None = None,
     *,
+    dtype: torch.dtype | DTypeName | None = None,  # of the weights; None: as in the settings
+    device: torch.device | str | None = None,  # None: as in the settings
+    folder: Path | str | None = None,  # where known models are kept; None: as in the settings
     packed: bool = False,  # 4-bit layers in memory, for a CPU
-    **options: Any,  # dtype, device, folder; a packed model takes only folder
 ) -> LanguageModel:
     """A language model, ready to use: see `llm_course.transformers.checkpoints.load`.
 
@@ -26,15 +31,15 @@ def load(
     if not packed:
         from llm_course.transformers import checkpoints
 
-        return checkpoints.load(name_or_path, **options)
-    wrong = sorted(set(options) - {"folder"})
+        return checkpoints.load(name_or_path, dtype=dtype, device=device, folder=folder)
+    wrong = [name for name, value in (("dtype", dtype), ("device", device)) if value is not None]
     if wrong:
         raise ValueError(
             f"a packed model computes in float32 on the CPU; leave out {', '.join(wrong)}"
         )
     from llm_course.compression.packed import PackedTransformer, has_kernel, load_packed
 
-    lm = load_packed(name_or_path, **options)
+    lm = load_packed(name_or_path, folder=folder)
     if has_kernel() and isinstance(lm.model, PackedTransformer):
         from llm_course.compression.step import enable_step
 

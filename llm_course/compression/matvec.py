@@ -109,6 +109,7 @@ def load_halfs(builder, at):
 
 @instruction(types.void, ADDRESS, FLOATS)
 def store_floats(builder, at, vector):
+    "Writes 16 floats."
     builder.store(vector, _pointer(builder, at, FLOATS.llvm), align=1)
 
 

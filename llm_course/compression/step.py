@@ -142,6 +142,7 @@ def turn(row, half, y, cos, sin, out):
 
 @compiled
 def do_heads(counters, sizes, rows, weights, x, q, keys, values):
+    "Queries into q, keys and values into the cache: phase 1."
     n, _, width = x.codes.shape
     n_q = sizes.n_heads
     n_qk = n_q + sizes.n_kv_heads
@@ -195,6 +196,7 @@ def attend_one(q, keys, values, n_held, scores, out):
 
 @compiled
 def do_attention(counters, sizes, rows, q, keys, values, attended):
+    "Each head's output, rounded: phase 2."
     n, n_heads, d = q.shape
     queries_a_key = n_heads // sizes.n_kv_heads
     scores = np.empty(rows.position.max() + 1, np.float32)
