@@ -173,7 +173,11 @@ def calibrate_(
 
 # %% ../../nbs/04_compression/02_calibrate.ipynb #f43fd138
 def _rounded(
-    linear: nn.Linear, config: QuantizeConfig, moments: Tensor, method: CalibrationMethod, damping: float
+    linear: nn.Linear,
+    config: QuantizeConfig,
+    moments: Tensor,
+    method: CalibrationMethod,
+    damping: float,
 ) -> QuantizedLinear:
     if method != "gptq":
         return QuantizedLinear.from_linear(linear, config)
