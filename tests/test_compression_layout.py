@@ -124,6 +124,10 @@ def test_what_cannot_be_packed_says_why():
         pack_blocks(codes, 1e6 * one, one, 4)
     with expect_fail(ValueError, contains="half precision, up to 65504"):
         pack_blocks(codes, float("nan") * one, one, 4)
+    with expect_fail(TypeError, contains="a matrix of bytes (torch.uint8), got torch.float32"):
+        pack_blocks(codes.float(), one, one, 4)
+    with expect_fail(TypeError, contains="blocks are bytes (p, g, n)"):
+        unpack_blocks(torch.zeros(1, 1, 320))
     with expect_fail(ValueError, contains="takes 320 or 576 bytes, got 319"):
         bits_of(torch.zeros(1, 1, 319, dtype=torch.uint8))
     with expect_fail(ValueError, contains="blocks are made of GGUF's Q4_1, Q4_0, Q8_0, got Q6_K"):

@@ -74,6 +74,10 @@ def test_what_doesnt_fit_the_blocks_says_so():
     few = pack_blocks(zeros, ones, ones, 4)
     with expect_fail(ValueError, contains=r"take (n, 64) inputs, got (1, 32)"):
         multiply_blocks(few, torch.ones(1, 32))
+    with expect_fail(TypeError, contains="blocks are bytes"):
+        multiply_blocks(few.float(), torch.ones(1, 64))
+    with expect_fail(ValueError, contains="planes is 1 or 2, got 3"):
+        multiply_blocks(few, torch.ones(1, 64), planes=3)
     with expect_fail(ValueError, contains="one after the other"):
         multiply_blocks(few[:, ::2], torch.ones(1, 32))
     broken = multiply_blocks(few, torch.full((1, 64), float("nan")))

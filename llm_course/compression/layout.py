@@ -51,8 +51,11 @@ _LARGEST = torch.finfo(torch.float16).max
 
 
 def _check_pack(codes: Tensor, scale: Tensor, offset: Tensor, bits: int) -> None:
+    if not isinstance(codes, Tensor) or codes.dtype != torch.uint8 or codes.ndim != 2:
+        made = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
+        raise TypeError(f"codes are a matrix of bytes (torch.uint8), got {made}")
     if bits not in (4, 8):
-        raise ValueError(f"blocks hold codes of 4 or 8 bits, got {bits}")
+        raise ValueError(f"blocks hold codes of 4 or 8 bits, got {bits!r}")
     rows, columns = codes.shape
     if rows % ROWS or columns % GROUP or not codes.numel():
         raise ValueError(
@@ -89,7 +92,10 @@ def unpack_blocks(
 
 
 def bits_of(blocks: UInt8[Tensor, "p g n"]) -> int:
-    "Bits of a code. Raises `ValueError` for what `pack_blocks` hasn't made."
+    "Bits of a code. Raises `TypeError` or `ValueError` for what `pack_blocks` hasn't made."
+    if not isinstance(blocks, Tensor) or blocks.dtype != torch.uint8 or blocks.ndim != 3:
+        made = f"{blocks.dtype} {tuple(blocks.shape)}" if isinstance(blocks, Tensor) else blocks
+        raise TypeError(f"blocks are bytes (p, g, n), as pack_blocks makes them; got {made}")
     n_bytes = blocks.shape[-1] - _SHARED
     bits = n_bytes * 8 // (ROWS * GROUP)
     if bits not in (4, 8) or n_bytes != bits * ROWS * GROUP // 8:

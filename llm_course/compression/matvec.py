@@ -414,7 +414,12 @@ def multiply_blocks(blocks: Tensor, x: Tensor, planes: int = 2) -> Tensor:
     x is rounded, a group of 32 at a time: to 16 bits, or to 8 with `planes=1`. Raises `ValueError`
     for input that doesn't fit. On a CPU only.
     """
+    bits = bits_of(blocks)
     n_blocks, n_groups, _ = blocks.shape
+    if planes not in (1, 2):
+        raise ValueError(f"an input has one byte or two: planes is 1 or 2, got {planes!r}")
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x is a tensor (n, c), got {type(x).__name__}")
     if x.ndim != 2 or x.shape[1] != n_groups * GROUP:
         raise ValueError(f"these blocks take (n, {n_groups * GROUP}) inputs, got {tuple(x.shape)}")
     if x.device.type != "cpu" or blocks.device.type != "cpu":
@@ -428,7 +433,7 @@ def multiply_blocks(blocks: Tensor, x: Tensor, planes: int = 2) -> Tensor:
     _round_rows(inputs, codes, scales, sums)
     y = torch.empty(len(inputs), n_blocks * ROWS)
     counter = np.zeros(1, np.int64)
-    given = (bits_of(blocks), blocks.data_ptr(), n_blocks, n_groups)
+    given = (bits, blocks.data_ptr(), n_blocks, n_groups)
     out = (y.data_ptr(), 4 * y.shape[1])
     TEAM.run(_product, counter.ctypes.data, *given, codes, scales, sums, *out)
     return y
@@ -514,6 +519,8 @@ def unpack(blocks: Tensor, dtype: torch.dtype = torch.float32, *, scratch: bool 
 
     With `scratch`, they lie in memory that the thread's next such call writes over.
     """
+    if blocks.device.type != "cpu" or not blocks.is_contiguous():
+        raise ValueError("the blocks must lie in the CPU's memory one after the other")
     n_blocks, n_groups, _ = blocks.shape
     kind = dtype if dtype in (torch.float32, torch.bfloat16) else torch.float32
     shape = (n_groups * GROUP, n_blocks * ROWS)

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -168,6 +168,12 @@ def packed_linear(
             f"these weights take {n_groups * GROUP} channels, got a tensor of shape "
             f"{tuple(x.shape)}"
         )
+    if way not in (None, *get_args(Way)):
+        raise ValueError(f"way is None or one of {', '.join(get_args(Way))}; got {way!r}")
+    if not x.is_floating_point():
+        raise ValueError(f"x holds floats, got {x.dtype}")
+    if bias is not None and bias.shape != (n_blocks * ROWS,):
+        raise ValueError(f"{n_blocks * ROWS} outputs, but a bias of shape {tuple(bias.shape)}")
     rows = x.reshape(-1, x.shape[-1])
     if way is None:
         way = fastest_way(len(rows)) if x.device.type == "cpu" else _dtype_way(x)
@@ -267,6 +273,10 @@ def pack_(model: Transformer, bits: int = 4) -> list[str]:  # names of the layer
     largest number; the output matrix and the embedding to 8 bits. What blocks can't hold stays as
     it is. Raises `ValueError` where nothing is left to pack.
     """
+    if not isinstance(model, Transformer):
+        raise TypeError(f"a Transformer is packed, such as lm.model; got {type(model).__name__}")
+    if bits not in (4, 8):
+        raise ValueError(f"linears are packed in 4 or 8 bits, got {bits!r}")
     changed = []
     head = model.head
     for path, module in list(model.named_modules()):
@@ -382,6 +392,8 @@ def save_packed(
     """
     from safetensors.torch import save_file
 
+    if not isinstance(lm, LanguageModel):
+        raise TypeError(f"a LanguageModel is saved, got {type(lm).__name__}")
     if not isinstance(lm.model, PackedTransformer):
         raise ValueError("save_packed writes packed models; use save_pretrained, or pack_ it first")
     state = {k: v.detach() for k, v in lm.model.state_dict().items() if k != "embed.blocks"}

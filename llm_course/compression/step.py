@@ -443,6 +443,8 @@ def enable_step(model: PackedTransformer) -> str | None:
 
 def compile_step(model: PackedTransformer) -> float:  # seconds
     "Has the step compiled for this machine, with a word on the screen, or read from the disk."
+    if getattr(model, "step", None) is None:
+        raise ValueError("this model takes no compiled step: call enable_step(model) first")
     if not all_layers.signatures:
         print("compiling the decoding step (once on this machine) …", file=sys.stderr, flush=True)
     start = time.perf_counter()
