@@ -59,7 +59,7 @@ def test_the_ways_agree():
     assert (given.grad - expected).norm() < 1e-5 * expected.norm()
 
 
-# nbs/04_compression/05_packed.ipynb #61a0a622
+# nbs/04_compression/05_packed.ipynb #828f633d
 def test_large_matrices_are_taken_in_pieces():
     from llm_course.compression.packed import PIECE
 

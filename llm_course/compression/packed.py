@@ -67,7 +67,7 @@ def multiply_unpacked(
 
 
 def _unpacked(blocks: Tensor, dtype: torch.dtype) -> Tensor:
-    "The weights as floats, to be used before the next call: it may write over them."
+    "The weights as floats. Use them before the next call, which writes over them."
     if blocks.device.type == "cpu" and has_kernel():
         from llm_course.compression.matvec import unpack
 
@@ -95,6 +95,7 @@ def has_kernel() -> bool:
 
 # %% ../../nbs/04_compression/05_packed.ipynb #f5146185
 Way = Literal["int16", "int8", "float32", "bfloat16"]  # what the input is in the product
+_EXACT: tuple[Way, ...] = ("int16", "float32", "bfloat16")  # "int8" costs more: see below
 MOST_ROWS = 128  # more rows take the way of this many
 _ROUNDS = 5
 
@@ -124,9 +125,6 @@ def fastest_way(rows: int) -> Way:
     up = min(MOST_ROWS, 2**power)
     ways = measured_ways(up, torch.get_num_threads())
     return min(_EXACT, key=lambda way: ways[way])
-
-
-_EXACT: tuple[Way, ...] = ("int16", "float32", "bfloat16")  # KL below 0.001: see the page
 
 
 def _by_way(x: Tensor, blocks: Tensor, way: Way) -> Tensor:
