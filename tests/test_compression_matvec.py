@@ -20,8 +20,8 @@ def most_bits():
 
 
 # nbs/04_compression/04_matvec.ipynb #5cb00dfe
-def most_tokens(n_bytes, gigabytes):
-    return 1e9 * gigabytes / n_bytes
+def free_rows(reading, a_row):
+    return int(reading / a_row)
 
 
 # nbs/04_compression/04_matvec.ipynb #34f5906e
@@ -94,9 +94,10 @@ def test_solution_most_bits():
 
 
 # nbs/04_compression/04_matvec.ipynb #e3a76c27
-def test_solution_most_tokens():
-    assert most_tokens(98e6, 20) == 1e9 * 20 / 98e6
-    assert round(most_tokens(538e6, 20)) == 37
+def test_solution_free_rows():
+    assert free_rows(6.0, 1.5) == 4
+    assert free_rows(1.75, 1.0) == 1
+    assert free_rows(0.5, 1.0) == 0
 
 
 # nbs/04_compression/04_matvec.ipynb #f96545ad
