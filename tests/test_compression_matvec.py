@@ -30,6 +30,18 @@ def plain_dot(total, codes, x):
     return total + by_fours @ x.astype(np.int32)
 
 
+# nbs/04_compression/04_matvec.ipynb #9b77e725
+def test_unpacking_is_as_before():
+    for bits in (4, 8):
+        generator = torch.Generator().manual_seed(bits)
+        numbers = torch.randint(2**bits, (48, 96), generator=generator, dtype=torch.uint8)
+        shared = torch.randn(2, 48, 3, generator=generator)
+        few = pack_blocks(numbers, *shared, bits)
+        torch.testing.assert_close(unpack(few), block_weights(few), rtol=1e-5, atol=1e-5)
+        halves = unpack(few, torch.bfloat16)
+        assert torch.equal(halves, unpack(few).bfloat16())
+
+
 # nbs/04_compression/04_matvec.ipynb #a1097790
 def test_the_kernel_multiplies_what_the_blocks_hold():
     """The kernel's products are those of the unpacked weights, with inputs rounded as it says"""
@@ -51,18 +63,6 @@ def test_the_kernel_multiplies_what_the_blocks_hold():
             assert torch.equal(product, again)  # whoever takes which block
         unrounded = given.double() @ block_weights(few).double().T
         assert (product - unrounded).norm() / unrounded.norm() < 1e-4
-
-
-# nbs/04_compression/04_matvec.ipynb #9b77e725
-def test_unpacking_is_as_before():
-    for bits in (4, 8):
-        generator = torch.Generator().manual_seed(bits)
-        numbers = torch.randint(2**bits, (48, 96), generator=generator, dtype=torch.uint8)
-        shared = torch.randn(2, 48, 3, generator=generator)
-        few = pack_blocks(numbers, *shared, bits)
-        torch.testing.assert_close(unpack(few), block_weights(few), rtol=1e-5, atol=1e-5)
-        halves = unpack(few, torch.bfloat16)
-        assert torch.equal(halves, unpack(few).bfloat16())
 
 
 # nbs/04_compression/04_matvec.ipynb #9ae54539

@@ -6,7 +6,7 @@
 __all__ = ['BYTES', 'INTS', 'FLOATS', 'ADDRESS', 'FEATURES', 'HAS_VNNI', 'HAS_AVX2', 'RUNS_HERE', 'TEAM', 'Vector', 'instruction',
            'load_ints', 'no_ints', 'dot', 'load_bytes', 'load_halfs', 'store_floats', 'low', 'high', 'no_floats',
            'scaled', 'multiply_add', 'multiply_add_one', 'plus_16_times', 'plus_256_times', 'prefetch', 'compiled',
-           'dot_4bit', 'ask_ahead', 'dot_8bit', 'dot_group', 'one_row', 'four_rows', 'block_product', 'round_group',
+           'ask_ahead', 'dot_4bit', 'dot_8bit', 'dot_group', 'one_row', 'four_rows', 'block_product', 'round_group',
            'atomic_add', 'Team', 'multiply_blocks', 'part_as_floats', 'store_bfloats', 'unpack', 'self_check']
 
 # %% ../../nbs/04_compression/04_matvec.ipynb #1ea64fe4
@@ -93,7 +93,7 @@ def _call(builder: Any, name: str, result: ir.Type, values: list) -> Any:
     kind = ir.FunctionType(result, [value.type for value in values])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
 
-# %% ../../nbs/04_compression/04_matvec.ipynb #e242af36
+# %% ../../nbs/04_compression/04_matvec.ipynb #d5fe48b5
 @instruction(INTS, ADDRESS)
 def load_ints(builder, at):
     "64 bytes as 16 integers: each holds four neighbouring bytes."
@@ -220,7 +220,7 @@ def plus_256_times(builder, a, b):
     "a + 256 · b in each lane."
     return builder.add(a, builder.shl(b, _constant(INTS.llvm, 8)))
 
-# %% ../../nbs/04_compression/04_matvec.ipynb #61c19ba4
+# %% ../../nbs/04_compression/04_matvec.ipynb #95151bc2
 @instruction(types.void, ADDRESS)
 def prefetch(builder, at):
     "Asks for the 64 bytes at an address: they travel into the cache while the program goes on."
@@ -228,11 +228,22 @@ def prefetch(builder, at):
     to_read, keep, data = _I32(0), _I32(3), _I32(1)
     return _call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, to_read, keep, data])
 
-# %% ../../nbs/04_compression/04_matvec.ipynb #f522ef74
+# %% ../../nbs/04_compression/04_matvec.ipynb #6747a108
+_AHEAD = 8  # groups
+
+
 def compiled(function: Callable) -> Any:
     "The function as machine code, kept on disk; made when it is first called."
     may_reorder = {"reassoc", "contract", "arcp", "nsz"}  # but leave nan and infinity alone
     return njit(nogil=True, cache=True, fastmath=may_reorder)(function)
+
+
+@compiled
+def ask_ahead(at, bits):
+    "Asks for the codes, scales and offsets of the group that comes eight groups later."
+    n_bytes = 64 * bits + 64
+    for piece in range(0, n_bytes, 64):
+        prefetch(at + _AHEAD * n_bytes + piece)
 
 
 @compiled
@@ -245,21 +256,10 @@ def dot_4bit(at, x):
         total = dot(total, high(pair), x + 16 + 4 * step)
     return total
 
-# %% ../../nbs/04_compression/04_matvec.ipynb #0a7d4daa
-_AHEAD = 8  # groups
-
-
-@compiled
-def ask_ahead(at, bits):
-    "Asks for the codes, scales and offsets of the group that comes eight groups later."
-    n_bytes = 64 * bits + 64
-    for piece in range(0, n_bytes, 64):
-        prefetch(at + _AHEAD * n_bytes + piece)
-
 
 @compiled
 def dot_8bit(at, x):
-    "Σ code · x over the 32 columns of a group, for 16 rows; codes of 8 bits."
+    "The same for codes of 8 bits."
     total = no_ints()
     sixteens = no_ints()
     for step in range(8):
