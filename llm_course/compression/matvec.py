@@ -93,7 +93,7 @@ def _call(builder: Any, name: str, result: ir.Type, values: list) -> Any:
     kind = ir.FunctionType(result, [value.type for value in values])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
 
-# %% ../../nbs/04_compression/04_matvec.ipynb #d5fe48b5
+# %% ../../nbs/04_compression/04_matvec.ipynb #b149df1b
 @instruction(INTS, ADDRESS)
 def load_ints(builder, at):
     "64 bytes as 16 integers: each holds four neighbouring bytes."
@@ -220,7 +220,7 @@ def plus_256_times(builder, a, b):
     "a + 256 · b in each lane."
     return builder.add(a, builder.shl(b, _constant(INTS.llvm, 8)))
 
-# %% ../../nbs/04_compression/04_matvec.ipynb #95151bc2
+# %% ../../nbs/04_compression/04_matvec.ipynb #162d4ebf
 @instruction(types.void, ADDRESS)
 def prefetch(builder, at):
     "Asks for the 64 bytes at an address: they travel into the cache while the program goes on."
@@ -228,7 +228,7 @@ def prefetch(builder, at):
     to_read, keep, data = _I32(0), _I32(3), _I32(1)
     return _call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, to_read, keep, data])
 
-# %% ../../nbs/04_compression/04_matvec.ipynb #6747a108
+# %% ../../nbs/04_compression/04_matvec.ipynb #4b90e688
 _AHEAD = 8  # groups
 
 
