@@ -89,7 +89,7 @@ def test_the_files_own_bits_are_kept():
             assert torch.equal(offset, groups[..., 2:4].contiguous().view(torch.float16)[..., 0])
 
 
-# nbs/04_compression/03_layout.ipynb #94bcd380
+# nbs/04_compression/03_layout.ipynb #4ed690a8
 def test_older_files_have_offsets_too():
     import numpy as np
     from gguf import GGMLQuantizationType, quants

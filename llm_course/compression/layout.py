@@ -164,7 +164,7 @@ def gguf_blocks(
     offset = shared[..., 1] if kind == "Q4_1" else -8 * scale
     return pack_blocks(codes, scale, offset, bits=4)
 
-# %% ../../nbs/04_compression/03_layout.ipynb #bcd3a482
+# %% ../../nbs/04_compression/03_layout.ipynb #8a08323f
 _GGUF_BYTES = {"Q4_1": 20, "Q4_0": 18, "Q8_0": 34}  # of a group of 32 weights
 
 
