@@ -93,7 +93,7 @@ def _call(builder: Any, name: str, result: ir.Type, values: list) -> Any:
     kind = ir.FunctionType(result, [value.type for value in values])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
 
-# %% ../../nbs/04_compression/04_matvec.ipynb #b149df1b
+
 @instruction(INTS, ADDRESS)
 def load_ints(builder, at):
     "64 bytes as 16 integers: each holds four neighbouring bytes."
@@ -281,7 +281,7 @@ def dot_group(bits, planes, at, x, width):
     fine = dot_4bit(at, x + width) if bits == 4 else dot_8bit(at, x + width)
     return plus_256_times(fine, total)
 
-# %% ../../nbs/04_compression/04_matvec.ipynb #fad4ff65
+
 @compiled
 def one_row(bits, planes, at, n_groups, x, scales, sums, y):
     "Writes 16 outputs of one row of x to the address y."
