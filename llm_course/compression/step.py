@@ -251,7 +251,7 @@ def do_attention(counters, sizes, rows, q, keys, values, attended):
         atomic_add(counters + 8, 1)
     wait_for(counters + 8, n * n_heads)
 
-# %% ../../nbs/04_compression/06_step.ipynb #dc2d1c8f
+# %% ../../nbs/04_compression/06_step.ipynb #bbc8ebbd
 @compiled
 def gate_piece(piece, n_units, weights, x, gate, up, hidden):
     "32 units of silu(gate(x)) · up(x), rounded."
@@ -353,7 +353,7 @@ def _matrices(block: Any) -> tuple[Any, Any, Any, Any]:
     gate_up, down = getattr(ffn, "gate_up_proj", None), ffn.down_proj
     return block.attn.qkv_proj, block.attn.o_proj, gate_up, down
 
-# %% ../../nbs/04_compression/06_step.ipynb #8fafdef3
+# %% ../../nbs/04_compression/06_step.ipynb #d38b23c3
 class DecodingStep:
     "Computes some new tokens of a packed model, all layers in one compiled function."
 
@@ -409,7 +409,7 @@ class DecodingStep:
         TEAM.run(all_layers, counters.ctypes.data, *given)
         return model.norm(x).view(b, t, c.dim)
 
-# %% ../../nbs/04_compression/06_step.ipynb #bb84005f
+# %% ../../nbs/04_compression/06_step.ipynb #6b80310f
 def _addresses(block: Any) -> list[int]:
     "Of a layer's norms and matrices. (Through the modules' own tables: this is done each token.)"
     parts = block._modules
