@@ -89,7 +89,7 @@ def test_with_inputs_that_do_not_go_together_gptq_is_rounding_to_nearest():
                 assert torch.equal(found[0], quantize(w, scale, zero, bits))
 
 
-# nbs/04_compression/02_calibrate.ipynb #a94861dd
+# nbs/04_compression/02_calibrate.ipynb #9aba8395
 def test_grouped_gptq_is_least_squares_solved_anew_for_each_column():
     """Grouped GPTQ gives the codes and scales of least squares solved anew for each column"""
     def by_least_squares(w, x, kind, damping=0.01):

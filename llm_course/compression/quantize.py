@@ -153,7 +153,7 @@ def _scale_between(low: Tensor, high: Tensor, first: int, last: int) -> tuple[Te
     scale = scale.clamp(min=torch.finfo(scale.dtype).smallest_normal)
     return scale, first - low / scale
 
-# %% ../../nbs/04_compression/01_quantize.ipynb #50e732b8
+# %% ../../nbs/04_compression/01_quantize.ipynb #171cf845
 @dataclass(frozen=True)
 class Rounding:
     """How the numbers of a matrix become integers.
