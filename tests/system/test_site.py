@@ -32,6 +32,7 @@ OF_EACH_KIND = {
     "explorer.html",
     "learning.html",
     "metrics.html",
+    "scorecard.html",
     "benchmarks.html",
     "api/transformers.attention.html",
     "transformers/attention.html",
