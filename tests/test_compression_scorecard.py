@@ -76,6 +76,7 @@ def test_a_model_is_at_zero_from_itself_and_a_change_is_as_far_as_by_hand():
     lm, rows = small_lm(), small_rows()
     same = score(lm, lm, rows)
     assert same.items["kl"] == [0.0] * len(rows) and same.items["agree"] == [1.0] * len(rows)
+    assert same.interval("kl").high == 0 and same.interval("agree").low == 1
     changed = small_lm()
     with torch.no_grad():
         gen = torch.Generator().manual_seed(2)

@@ -77,7 +77,11 @@ class Score:
         kind = "nll" if measure == "perplexity" else measure
         if kind not in self.items:
             raise ValueError(f"{measure!r} wasn't measured; there are {', '.join(self.items)}")
-        found = mean_interval(self.items[kind])
+        values = self.items[kind]
+        if len(set(values)) == 1 and kind in ("nll", "kl", "agree"):
+            found = Interval(values[0], values[0], values[0], len(values))  # no yes or no
+        else:
+            found = mean_interval(values)
         if measure != "perplexity":
             return found
         return Interval(*(math.exp(x) for x in (found.value, found.low, found.high)), n=found.n)

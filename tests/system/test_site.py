@@ -474,6 +474,80 @@ def test_training_is_played_back_by_keyboard_and_touch(open_page):
     assert phone.locator("#learning .status").inner_text().startswith("Step 1:")
 
 
+def test_scorecard_answers_to_mouse_keyboard_and_touch(open_page):
+    page = open_page("scorecard.html")
+    points = page.locator("#scorecard [role=radio]")
+    points.first.wait_for()
+    name = page.locator("#scorecard .name")
+    assert name.inner_text() == "packed"
+    card = json.loads((SITE / "_static/scorecard/scorecard.json").read_text(encoding="utf-8"))
+    drawn = [r for r in card["recipes"] if {"kl", "memory"} <= set(r["values"])]
+    assert points.count() == len(drawn)
+    points.nth(0).locator(".dot").hover()
+    hovered = points.nth(0).get_attribute("aria-label").partition(":")[0]
+    assert name.inner_text() == hovered != "packed"
+    page.locator("#scorecard [aria-checked=true]").focus()
+    visited = set()
+    for _ in drawn:
+        page.keyboard.press("ArrowLeft")
+    for _ in drawn:
+        visited.add(name.inner_text())
+        page.keyboard.press("ArrowRight")
+    assert visited == {r["name"] for r in drawn}  # no dot is out of the keyboard's reach
+    dots = "[...document.querySelectorAll('#scorecard .dot')].map((dot) => dot.getAttribute('cx'))"
+    before = page.evaluate(dots)
+    page.locator("#scorecard-x").select_option("batch 1")
+    after = page.evaluate(dots)
+    assert before != after
+    timed = [r for r in drawn if "batch 1" in r["values"]]
+    fast = max(timed, key=lambda r: r["values"]["batch 1"][0])
+    page.locator("#scorecard [aria-checked=true]").focus()
+    for _ in drawn:
+        page.keyboard.press("ArrowRight")
+    assert name.inner_text() == fast["name"]
+    rows = page.locator("#scorecard tbody tr")
+    assert rows.count() == len(after) and page.locator("#scorecard tr.on").count() == 1
+    assert page.locator("#scorecard tr.on th").inner_text().endswith(fast["name"])
+
+    phone = open_page("scorecard.html", "phone-dark")
+    points = phone.locator("#scorecard [role=radio]")
+    points.first.wait_for()
+    point = phone.locator("#scorecard [role=radio][aria-label^='bfloat16']")
+    point.locator(".touch").tap()
+    assert phone.locator("#scorecard .name").inner_text() == "bfloat16"
+    assert point.get_attribute("aria-checked") == "true"
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+
+
+def test_the_scorecard_marks_what_nothing_dominates(open_page):
+    "Full and hollow dots are the library's front, on all pairs of axes that are tried."
+    from llm_course.compression.scorecard import pareto
+
+    path = SITE / "_static/scorecard/scorecard.json"
+    assert path.stat().st_size <= 300_000
+    card = json.loads(path.read_text(encoding="utf-8"))
+    measures = {m["key"]: m for m in card["measures"]}
+
+    def cost(recipe, key):
+        value = recipe["values"][key][0]
+        value = 0.0 if measures[key]["log"] and value <= 1e-6 else value
+        return value if measures[key]["lower_is_better"] else -value
+
+    page = open_page("scorecard.html")
+    page.locator("#scorecard [role=radio]").first.wait_for()
+    for across, up in (("kl", "memory"), ("batch 1", "kl"), ("disk", "first token")):
+        page.locator("#scorecard-x").select_option(across)
+        page.locator("#scorecard-y").select_option(up)
+        full = page.locator("#scorecard .point:has(.dot:not(.beaten))")
+        labels = full.evaluate_all("(points) => points.map((p) => p.ariaLabel.split(':')[0])")
+        points = {
+            r["name"]: [cost(r, across), cost(r, up)]
+            for r in card["recipes"]
+            if {across, up} <= set(r["values"])
+        }
+        assert sorted(labels) == sorted(pareto(points)), (across, up)
+
+
 def test_the_training_that_is_played_back_is_whole(address):
     import ast
 

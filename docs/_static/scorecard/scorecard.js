@@ -3,7 +3,7 @@ const root = document.getElementById("scorecard");
 const SVG = "http://www.w3.org/2000/svg";
 const EDGE = { left: 74, right: 20, top: 14, bottom: 62 };
 const ZERO = 1e-6; // what is below it on a logarithmic axis stands at 0
-const ZERO_ROOM = 100; // pixels of a logarithmic axis that belong to 0: several points stand there
+const ZERO_ROOM = 90; // pixels of a logarithmic axis that belong to 0: several points stand there
 const FAMILIES = { original: "original", rounding: "rounding", student: "students", exact: "exact methods" };
 
 const make = (tag, attributes = {}, ...children) => {
@@ -131,8 +131,8 @@ function start(card) {
     const mx = measures[acrossPicker.value];
     const my = measures[upPicker.value];
     const measured = card.recipes.filter((r) => r.values[mx.key] && r.values[my.key]);
-    const width = phone.matches ? 400 : 720;
-    const height = phone.matches ? 400 : 430;
+    const width = phone.matches ? 400 : 500;
+    const height = phone.matches ? 420 : 560;
     const x = axisOf(mx, measured, EDGE.left, width - EDGE.right);
     const y = axisOf(my, measured, height - EDGE.bottom, EDGE.top);
     const picture = draw("svg", {
@@ -145,7 +145,7 @@ function start(card) {
       const at = x.place(value);
       if (at > width) continue;
       picture.append(draw("line", { x1: at, x2: at, y1: EDGE.top, y2: height - EDGE.bottom, class: "grid" }));
-      if (at - last < 34) continue;
+      if (at - last < (phone.matches ? 46 : 40)) continue;
       picture.append(draw("text", { x: at, y: height - EDGE.bottom + 20, "text-anchor": "middle" }, text));
       last = at;
     }
@@ -174,6 +174,9 @@ function start(card) {
         draw("circle", { cx: px, cy: py, r: 16, class: "touch" }),
         draw("circle", { cx: px, cy: py, r: 7, class: isBeaten(recipe) ? "dot beaten" : "dot" }),
       );
+      const isRight = px > width * 0.7;
+      const side = { x: px + (isRight ? -12 : 12), y: py - 10, "text-anchor": isRight ? "end" : "start" };
+      mark.append(draw("text", { ...side, class: isBeaten(recipe) ? "label" : "label front" }, recipe.name));
       picture.append(mark);
       mark.addEventListener("pointerenter", () => tell(recipe));
       mark.addEventListener("click", () => tell(recipe));
