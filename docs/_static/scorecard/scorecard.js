@@ -122,7 +122,8 @@ function start(card) {
       const isOn = other === recipe;
       mark.setAttribute("aria-checked", isOn);
       mark.setAttribute("tabindex", isOn ? 0 : -1);
-      if (isOn) mark.parentNode.append(mark); // on top of the others
+      const group = mark.parentNode;
+      if (isOn && group.lastChild !== mark) group.append(mark); // on top; what moves loses the focus
     }
     for (const row of table.tBodies[0]?.rows ?? []) row.classList.toggle("on", row.dataset.name === recipe.name);
   };
@@ -178,11 +179,18 @@ function start(card) {
       const side = { x: px + (isRight ? -12 : 12), y: py - 10, "text-anchor": isRight ? "end" : "start" };
       mark.append(draw("text", { ...side, class: isBeaten(recipe) ? "label" : "label front" }, recipe.name));
       picture.append(mark);
-      mark.addEventListener("pointerenter", () => tell(recipe));
-      mark.addEventListener("click", () => tell(recipe));
       mark.addEventListener("focus", () => tell(recipe));
       return { recipe, mark, px, py };
     });
+    // The nearest dot is meant, so that dots side by side can all be reached.
+    const point = (event) => {
+      const place = new DOMPoint(event.clientX, event.clientY).matrixTransform(picture.getScreenCTM().inverse());
+      const far = (p) => Math.hypot(p.px - place.x, p.py - place.y);
+      const nearest = points.reduce((a, b) => (far(b) < far(a) ? b : a));
+      if (far(nearest) < 24) tell(nearest.recipe);
+    };
+    picture.addEventListener("pointermove", point);
+    picture.addEventListener("click", point);
     picture.addEventListener("keydown", (event) => {
       const along = { ArrowRight: ["px", 1], ArrowLeft: ["px", -1], ArrowUp: ["py", -1], ArrowDown: ["py", 1] }[event.key];
       if (!along) return;
