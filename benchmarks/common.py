@@ -39,11 +39,13 @@ def machine() -> dict:
     cpu = _cpuinfo("model name") or platform.processor() or platform.machine()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    features = cpu_features()
+    matrices = " amx" if "amx_tile" in features else ""  # virtual machines may hide it, or not
     found = {
-        "name": _slug(gpu or f"{cpu} {cores} cores"),
+        "name": _slug(gpu or f"{cpu} {cores} cores{matrices}"),
         "cpu": cpu,
         "cores": cores,
-        "features": cpu_features(),
+        "features": features,
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -26,7 +26,7 @@ import pytest  # noqa: E402
 
 LIBRARY = Path(__file__).parent.parent / "llm_course"
 # Triton and Numba read the source of their kernels, so nothing may be wrapped around them.
-KERNELS = ("kernels", "matvec", "step")
+KERNELS = ("kernels", "matvec", "step", "gpu")
 CHECKED = [
     ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts)
     for path in LIBRARY.rglob("[!_]*.py")

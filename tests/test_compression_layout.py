@@ -38,17 +38,6 @@ def bits_saved(size):
     return 16 / size  # one number in half precision for each group
 
 
-# nbs/04_compression/03_layout.ipynb #1d7664b3
-def test_single_rows_are_those_of_all():
-    generator = torch.Generator().manual_seed(6)
-    for bits in (4, 8):
-        codes = torch.randint(2**bits, (48, 64), generator=generator, dtype=torch.uint8)
-        shared = torch.randn(2, 48, 2, generator=generator)
-        small_blocks = pack_blocks(codes, *shared, bits)
-        some = torch.tensor([0, 17, 47, 17])
-        assert torch.equal(block_rows(small_blocks, some), block_weights(small_blocks)[some])
-
-
 # nbs/04_compression/03_layout.ipynb #36b8b347
 def test_what_was_packed_comes_back():
     """Packed codes, scales and offsets come back bit for bit, with 4 bits and with 8"""
@@ -65,6 +54,17 @@ def test_what_was_packed_comes_back():
         weights = groups * scale.double()[..., None] + offset.double()[..., None]
         found = block_weights(blocks).double()
         assert torch.allclose(found, weights.flatten(1), rtol=1e-6, atol=1e-4)
+
+
+# nbs/04_compression/03_layout.ipynb #1d7664b3
+def test_single_rows_are_those_of_all():
+    generator = torch.Generator().manual_seed(6)
+    for bits in (4, 8):
+        codes = torch.randint(2**bits, (48, 64), generator=generator, dtype=torch.uint8)
+        shared = torch.randn(2, 48, 2, generator=generator)
+        small_blocks = pack_blocks(codes, *shared, bits)
+        some = torch.tensor([0, 17, 47, 17])
+        assert torch.equal(block_rows(small_blocks, some), block_weights(small_blocks)[some])
 
 
 # nbs/04_compression/03_layout.ipynb #15a72379
@@ -87,6 +87,20 @@ def test_the_files_own_bits_are_kept():
             pairs = groups[..., 4:].int()
             assert torch.equal(codes.int(), torch.cat((pairs % 16, pairs // 16), -1).flatten(1))
             assert torch.equal(offset, groups[..., 2:4].contiguous().view(torch.float16)[..., 0])
+
+
+# nbs/04_compression/03_layout.ipynb #4ed690a8
+def test_older_files_have_offsets_too():
+    import numpy as np
+    from gguf import GGMLQuantizationType, quants
+
+    floats = np.random.default_rng(3).standard_normal((32, 96)).astype(np.float32)
+    for kind in ("Q4_0", "Q4_1", "Q8_0"):
+        number = GGMLQuantizationType[kind]
+        raw = quants.quantize(floats, number)
+        expected = torch.from_numpy(quants.dequantize(raw, number))
+        found = block_weights(gguf_blocks(torch.from_numpy(raw), kind))
+        assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 # nbs/04_compression/03_layout.ipynb #e5d5941e
@@ -132,6 +146,16 @@ def test_what_cannot_be_packed_says_why():
         bits_of(torch.zeros(1, 1, 319, dtype=torch.uint8))
     with expect_fail(ValueError, contains="blocks are made of GGUF's Q4_1, Q4_0, Q8_0, got Q6_K"):
         gguf_blocks(codes, "Q6_K")
+    with expect_fail(ValueError, contains="groups of 20 bytes, which don't divide 30; was the row cut"):
+        gguf_blocks(torch.zeros(16, 30, dtype=torch.uint8), "Q4_1")
+    with expect_fail(TypeError, contains="rows of bytes (torch.uint8), got torch.float32 (16, 20)"):
+        gguf_blocks(torch.zeros(16, 20), "Q4_1")
+    block = pack_blocks(codes, one, one, 4)
+    with expect_fail(ValueError, contains="these blocks have rows 0 to 15, got 3 to 16"):
+        block_rows(block, torch.tensor([3, 16]))
+    with expect_fail(ValueError, contains="these blocks have rows 0 to 15, got -1 to 0"):
+        block_rows(block, torch.tensor([0, -1]))
+    assert block_rows(block, torch.tensor([], dtype=torch.long)).shape == (0, 32)
 
 
 # nbs/04_compression/03_layout.ipynb #73aaaced

@@ -20,14 +20,26 @@ def most_bits():
 
 
 # nbs/04_compression/04_matvec.ipynb #5cb00dfe
-def most_tokens(n_bytes, gigabytes):
-    return 1e9 * gigabytes / n_bytes
+def free_rows(reading, a_row):
+    return int(reading / a_row)
 
 
 # nbs/04_compression/04_matvec.ipynb #34f5906e
 def plain_dot(total, codes, x):
     by_fours = codes.reshape(16, 4).astype(np.int32)
     return total + by_fours @ x.astype(np.int32)
+
+
+# nbs/04_compression/04_matvec.ipynb #9b77e725
+def test_unpacking_is_as_before():
+    for bits in (4, 8):
+        generator = torch.Generator().manual_seed(bits)
+        numbers = torch.randint(2**bits, (48, 96), generator=generator, dtype=torch.uint8)
+        shared = torch.randn(2, 48, 3, generator=generator)
+        few = pack_blocks(numbers, *shared, bits)
+        torch.testing.assert_close(unpack(few), block_weights(few), rtol=1e-5, atol=1e-5)
+        halves = unpack(few, torch.bfloat16)
+        assert torch.equal(halves, unpack(few).bfloat16())
 
 
 # nbs/04_compression/04_matvec.ipynb #a1097790
@@ -51,18 +63,6 @@ def test_the_kernel_multiplies_what_the_blocks_hold():
             assert torch.equal(product, again)  # whoever takes which block
         unrounded = given.double() @ block_weights(few).double().T
         assert (product - unrounded).norm() / unrounded.norm() < 1e-4
-
-
-# nbs/04_compression/04_matvec.ipynb #9b77e725
-def test_unpacking_is_as_before():
-    for bits in (4, 8):
-        generator = torch.Generator().manual_seed(bits)
-        numbers = torch.randint(2**bits, (48, 96), generator=generator, dtype=torch.uint8)
-        shared = torch.randn(2, 48, 3, generator=generator)
-        few = pack_blocks(numbers, *shared, bits)
-        torch.testing.assert_close(unpack(few), block_weights(few), rtol=1e-5, atol=1e-5)
-        halves = unpack(few, torch.bfloat16)
-        assert torch.equal(halves, unpack(few).bfloat16())
 
 
 # nbs/04_compression/04_matvec.ipynb #9ae54539
@@ -94,9 +94,10 @@ def test_solution_most_bits():
 
 
 # nbs/04_compression/04_matvec.ipynb #e3a76c27
-def test_solution_most_tokens():
-    assert most_tokens(98e6, 20) == 1e9 * 20 / 98e6
-    assert round(most_tokens(538e6, 20)) == 37
+def test_solution_free_rows():
+    assert free_rows(6.0, 1.5) == 4
+    assert free_rows(1.75, 1.0) == 1
+    assert free_rows(0.5, 1.0) == 0
 
 
 # nbs/04_compression/04_matvec.ipynb #f96545ad

@@ -42,7 +42,7 @@ some_ids = torch.randint(0, 64, (2, 9), generator=torch.Generator().manual_seed(
 # nbs/04_compression/01_quantize.ipynb #b04e2b1f
 def round_without_clipping(row: Tensor, bits: int) -> Tensor:
     last = 2 ** (bits - 1) - 1
-    scale = row.abs().max() / last
+    scale = row.abs().max().clamp(min=1e-30) / last
     return torch.round(row / scale) * scale
 
 
@@ -107,6 +107,15 @@ def test_what_cannot_be_quantized_is_refused_with_the_reason():
         choose_scale(torch.zeros(3), 4)
     with expect_fail(ValueError, "floating-point numbers"):
         choose_scale(torch.zeros(3, 3, dtype=torch.long), 4)
+    for number in (float("nan"), float("inf"), -float("inf")):
+        for group in (None, 16, "tensor"):
+            for symmetric in (True, False):
+                weight = random_weights(4, 32)
+                weight[2, 20] = number
+                with expect_fail(ValueError, "there are numbers that are not finite"):
+                    choose_scale(weight, 4, group, symmetric)
+                with expect_fail(ValueError, "there are numbers that are not finite"):
+                    Rounding(4, group, symmetric, whole_zero=False).apply(weight)
 
 
 # nbs/04_compression/01_quantize.ipynb #d4cbeb5b
@@ -357,6 +366,8 @@ def test_solution_round_without_clipping():
         assert torch.allclose(yours.abs().max(), row.abs().max()), "the largest should come through"
         step = row.abs().max() / (2 ** (bits - 1) - 1)
         assert (yours - row).abs().max() <= step / 2 + 1e-6, "a number is off by more than half a step"
+        zeros = round_without_clipping(torch.zeros(8), bits)
+        assert torch.equal(zeros, torch.zeros(8)), "zeros should stay zeros"
 
 
 # nbs/04_compression/01_quantize.ipynb #3e0d9e6e

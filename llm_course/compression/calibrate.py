@@ -62,31 +62,32 @@ def gptq(
     """
     _check_moments(w, moments, damping)
     scale, zero = rounding.choose_scale(w.detach().float())  # raises for groups that don't divide
-    passes_on = _passing_on(moments, damping)
+    factor = _cholesky_of_inverse(moments, damping)  # c c
     grouped = isinstance(rounding.group_size, int)
     size = w.shape[1] // scale.shape[1] if grouped else w.shape[1]
-    alone = Rounding(rounding.bits, None, rounding.symmetric, rounding.whole_zero)
+    of_group = Rounding(rounding.bits, None, rounding.symmetric, rounding.whole_zero)
     rest = w.detach().float().T.contiguous()  # c o: what is still to be rounded, as it is by then
     codes = torch.empty(rest.shape, dtype=torch.int8, device=w.device)
     for group, start in enumerate(range(0, len(rest), size)):
         stop = start + size
-        here = slice(group, group + 1)
         if grouped:
-            scale[:, here], zero[:, here] = alone.choose_scale(rest[start:stop].T)
+            found = of_group.choose_scale(rest[start:stop].T)
+            scale[:, group], zero[:, group] = found[0][:, 0], found[1][:, 0]
+        s, z = scale[:, group : group + 1], zero[:, group : group + 1]
         errors = torch.zeros_like(rest[start:stop])
         for column in range(start, stop):
             old = rest[column, :, None]  # o 1
-            code = quantize(old, scale[:, here], zero[:, here], rounding.bits)
-            off = (old - dequantize(code, scale[:, here], zero[:, here]))[:, 0]
-            off = off / passes_on[column, column]
-            rest[column + 1 : stop] -= torch.outer(passes_on[column, column + 1 : stop], off)
-            codes[column], errors[column - start] = code[:, 0], off
-        rest[stop:] -= passes_on[start:stop, stop:].T @ errors  # the later groups, all at once
+            code = quantize(old, s, z, rounding.bits)
+            error = (dequantize(code, s, z) - old)[:, 0] / factor[column, column]
+            shares = factor[column, column + 1 : stop]
+            rest[column + 1 : stop] += torch.outer(shares, error)
+            codes[column], errors[column - start] = code[:, 0], error
+        rest[stop:] += factor[start:stop, stop:].T @ errors  # the later groups, all at once
     return codes.T.contiguous(), scale.to(w.dtype), zero.to(w.dtype)
 
 
-def _passing_on(moments: Tensor, damping: float) -> Tensor:
-    "The upper Cholesky factor of the moments' inverse: row c says who takes column c's error."
+def _cholesky_of_inverse(moments: Tensor, damping: float) -> Tensor:
+    "The upper triangle U with UᵀU the inverse of the damped moments."
     moments = moments.double()
     mean = moments.diagonal().mean().clamp(min=1e-30)
     damped = moments + damping * mean * torch.eye(len(moments)).to(moments)
@@ -121,7 +122,10 @@ def scale_by_activations(
     _check_moments(w, moments)
     judges = w.detach()[:: max(1, len(w) // rows)]
     size = moments.diagonal().clamp(min=0).sqrt().to(w.dtype)
-    size = size.clamp(min=float(size.max()) * 1e-4 or 1.0)  # for channels that are never fed
+    largest = float(size.max())
+    if largest == 0:  # nothing was ever fed
+        return torch.ones_like(size)
+    size = size.clamp(min=largest * 1e-4)  # for single channels that are never fed
     best, least = torch.ones_like(size), float("inf")
     for step in range(steps + 1):
         factors = size ** (step / steps)

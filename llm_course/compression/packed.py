@@ -67,7 +67,7 @@ def multiply_unpacked(
 
 
 def _unpacked(blocks: Tensor, dtype: torch.dtype) -> Tensor:
-    "The weights as floats, to be used before the next call: it may write over them."
+    "The weights as floats. Use them before the next call, which writes over them."
     if blocks.device.type == "cpu" and has_kernel():
         from llm_course.compression.matvec import unpack
 
@@ -95,6 +95,7 @@ def has_kernel() -> bool:
 
 # %% ../../nbs/04_compression/05_packed.ipynb #f5146185
 Way = Literal["int16", "int8", "float32", "bfloat16"]  # what the input is in the product
+_EXACT: tuple[Way, ...] = ("int16", "float32", "bfloat16")  # "int8" costs more: see below
 MOST_ROWS = 128  # more rows take the way of this many
 _ROUNDS = 5
 
@@ -120,12 +121,10 @@ def fastest_way(rows: int) -> Way:
     "The fastest way to multiply so many rows on this CPU, among those that are exact enough."
     if not has_kernel():
         return "float32"
-    up = min(MOST_ROWS, 1 << (max(rows, 1) - 1).bit_length())  # a power of two
+    power = math.ceil(math.log2(max(rows, 1)))
+    up = min(MOST_ROWS, 2**power)
     ways = measured_ways(up, torch.get_num_threads())
     return min(_EXACT, key=lambda way: ways[way])
-
-
-_EXACT: tuple[Way, ...] = ("int16", "float32", "bfloat16")
 
 
 def _by_way(x: Tensor, blocks: Tensor, way: Way) -> Tensor:
@@ -147,7 +146,8 @@ class _Packed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor, None, None]:
         (blocks,) = ctx.saved_tensors
-        return above[0] @ _unpacked(blocks, above[0].dtype), None, None
+        (grad,) = above  # of the loss, by the outputs
+        return grad @ _unpacked(blocks, grad.dtype), None, None
 
 
 def packed_linear(

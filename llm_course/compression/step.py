@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'MOST_STEP_ROWS', 'atomic_load', 'offer_core', 'wait_for', 'Sizes', 'RowsOf', 'Rounded', 'rounded_space',
-           'norm_and_round', 'turn', 'do_heads', 'attend_one', 'do_attention', 'add_product', 'gate_piece', 'do_gate',
+           'add_product', 'norm_and_round', 'turn', 'do_heads', 'attend_one', 'do_attention', 'gate_piece', 'do_gate',
            'all_layers', 'why_no_step', 'DecodingStep', 'enable_step', 'compile_step']
 
 # %% ../../nbs/04_compression/06_step.ipynb #c621532e
@@ -48,7 +48,10 @@ from ..transformers.positions import rope_amplitude, rope_cos_sin
 # %% ../../nbs/04_compression/06_step.ipynb #079d767f
 @instruction(types.int64, ADDRESS)
 def atomic_load(builder, at):
-    "The integer at an address, as the other threads have left it."
+    """The integer at an address, as the other threads have left it.
+
+    "Acquire": what they wrote before they counted is there for who reads after looking.
+    """
     kind = ir.IntType(64)
     return builder.load_atomic(builder.inttoptr(at, kind.as_pointer()), "acquire", 8)
 
@@ -82,6 +85,9 @@ def wait_for(done, n):
             offer_core()
 
 # %% ../../nbs/04_compression/06_step.ipynb #419e90ec
+_BLOCK_GROUP = 320  # bytes of a group of a 4-bit block: 256 of codes, 64 of scales and offsets
+
+
 class Sizes(NamedTuple):
     "Of the model."
 
@@ -113,6 +119,33 @@ def rounded_space(n: int, planes: int, channels: int) -> Rounded:
     "Memory for n rounded rows."
     scales = np.empty((n, channels // GROUP), np.float32)
     return Rounded(np.empty((n, planes, channels), np.int8), scales, np.empty_like(scales))
+
+# %% ../../nbs/04_compression/06_step.ipynb #c6ff01e6
+CHUNK = 4  # blocks that a thread takes at a time
+
+
+@compiled
+def add_product(counters, weights, given, x):
+    "x += given @ weightsᵀ: phases 3 and 5."
+    n, _, width = given.codes.shape
+    n_groups = width // 32
+    one_block = n_groups * _BLOCK_GROUP
+    n_blocks = x.shape[1] // 16
+    y = np.empty((n, 16), np.float32)
+    while True:
+        first = atomic_add(counters, CHUNK)
+        if first >= n_blocks:
+            break
+        last = min(first + CHUNK, n_blocks)
+        for p in range(first, last):
+            at = weights + p * one_block
+            to = y.ctypes.data
+            block_product(4, at, n_groups, given.codes, given.scales, given.sums, to, 64)
+            for row in range(n):
+                for i in range(16):
+                    x[row, 16 * p + i] += y[row, i]
+        atomic_add(counters + 8, last - first)
+    wait_for(counters + 8, n_blocks)
 
 # %% ../../nbs/04_compression/06_step.ipynb #89b41821
 @compiled
@@ -148,7 +181,7 @@ def do_heads(counters, sizes, rows, weights, x, q, keys, values):
     n_qk = n_q + sizes.n_kv_heads
     n_all = n_qk + sizes.n_kv_heads
     d = sizes.head_dim
-    one_block = width // 32 * 320
+    one_block = width // 32 * _BLOCK_GROUP
     y = np.empty((n, d), np.float32)
     while True:
         head = atomic_add(counters, 1)
@@ -159,14 +192,14 @@ def do_heads(counters, sizes, rows, weights, x, q, keys, values):
             to = y.ctypes.data + 64 * p
             block_product(4, at, width // 32, x.codes, x.scales, x.sums, to, 4 * d)
         for row in range(n):
-            text = rows.sequence[row]
+            owner = rows.sequence[row]
             place = rows.position[row]
             if head < n_q:
                 turn(row, d // 2, y, rows.cos, rows.sin, q[row, head])
             elif head < n_qk:
-                turn(row, d // 2, y, rows.cos, rows.sin, keys[text, head - n_q, place])
+                turn(row, d // 2, y, rows.cos, rows.sin, keys[owner, head - n_q, place])
             else:
-                values[text, head - n_qk, place] = y[row]
+                values[owner, head - n_qk, place] = y[row]
         atomic_add(counters + 8, 1)
     wait_for(counters + 8, n_all)
 
@@ -208,49 +241,22 @@ def do_attention(counters, sizes, rows, q, keys, values, attended):
             break
         row = piece // n_heads
         head = piece % n_heads
-        text = rows.sequence[row]
+        owner = rows.sequence[row]
         key = head // queries_a_key
         n_held = rows.position[row] + 1
-        attend_one(q[row, head], keys[text, key], values[text, key], n_held, scores, out)
+        attend_one(q[row, head], keys[owner, key], values[owner, key], n_held, scores, out)
         codes, scales, sums = attended.codes[row], attended.scales[row], attended.sums[row]
         for g in range(groups):
             round_group(out, 32 * g, codes, scales, sums, head * groups + g)
         atomic_add(counters + 8, 1)
     wait_for(counters + 8, n * n_heads)
 
-# %% ../../nbs/04_compression/06_step.ipynb #c6ff01e6
-CHUNK = 4  # blocks that a thread takes at a time: long enough a stretch of memory to read fast
-
-
-@compiled
-def add_product(counters, weights, given, x):
-    "x += given @ weightsᵀ: phases 3 and 5."
-    n, _, width = given.codes.shape
-    n_groups = width // 32
-    one_block = n_groups * 320
-    n_blocks = x.shape[1] // 16
-    y = np.empty((n, 16), np.float32)
-    while True:
-        first = atomic_add(counters, CHUNK)
-        if first >= n_blocks:
-            break
-        last = min(first + CHUNK, n_blocks)
-        for p in range(first, last):
-            at = weights + p * one_block
-            to = y.ctypes.data
-            block_product(4, at, n_groups, given.codes, given.scales, given.sums, to, 64)
-            for row in range(n):
-                for i in range(16):
-                    x[row, 16 * p + i] += y[row, i]
-        atomic_add(counters + 8, last - first)
-    wait_for(counters + 8, n_blocks)
-
-
+# %% ../../nbs/04_compression/06_step.ipynb #bbc8ebbd
 @compiled
 def gate_piece(piece, n_units, weights, x, gate, up, hidden):
     "32 units of silu(gate(x)) · up(x), rounded."
     n, _, width = x.codes.shape
-    one_block = width // 32 * 320
+    one_block = width // 32 * _BLOCK_GROUP
     for half in range(2):
         at = weights + (2 * piece + half) * one_block
         up_at = at + n_units // 16 * one_block
@@ -347,7 +353,7 @@ def _matrices(block: Any) -> tuple[Any, Any, Any, Any]:
     gate_up, down = getattr(ffn, "gate_up_proj", None), ffn.down_proj
     return block.attn.qkv_proj, block.attn.o_proj, gate_up, down
 
-
+# %% ../../nbs/04_compression/06_step.ipynb #d38b23c3
 class DecodingStep:
     "Computes some new tokens of a packed model, all layers in one compiled function."
 
@@ -388,8 +394,8 @@ class DecodingStep:
         planes = self._planes(n)
         x = model.embed(ids).reshape(n, c.dim).contiguous()
         sizes = Sizes(c.n_heads, c.n_kv_heads, c.head_dim, c.hidden_dim, float(c.norm_eps))
+        counters = np.zeros((c.n_layers, 5, 2), np.int64)  # taken and done, of each phase
         given = (
-            np.zeros((c.n_layers, 5, 2), np.int64),
             addresses,
             np.array([[k.data_ptr(), v.data_ptr()] for k, v in layers]),
             layers[0][0].shape[2],
@@ -400,11 +406,10 @@ class DecodingStep:
             rounded_space(n, planes, c.n_heads * c.head_dim),
             rounded_space(n, planes, c.hidden_dim),
         )
-        counters, *rest = given
-        TEAM.run(all_layers, counters.ctypes.data, *rest)
+        TEAM.run(all_layers, counters.ctypes.data, *given)
         return model.norm(x).view(b, t, c.dim)
 
-
+# %% ../../nbs/04_compression/06_step.ipynb #6b80310f
 def _addresses(block: Any) -> list[int]:
     "Of a layer's norms and matrices. (Through the modules' own tables: this is done each token.)"
     parts = block._modules
@@ -446,7 +451,7 @@ def compile_step(model: PackedTransformer) -> float:  # seconds
     if getattr(model, "step", None) is None:
         raise ValueError("this model takes no compiled step: call enable_step(model) first")
     if not all_layers.signatures:
-        print("compiling the decoding step (once on this machine) …", file=sys.stderr, flush=True)
+        print("preparing the decoding step (compiled once on a machine) …", file=sys.stderr)
     start = time.perf_counter()
     with torch.inference_mode():
         cache = KVCache()

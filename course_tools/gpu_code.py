@@ -1,0 +1,92 @@
+"""What Triton makes of a kernel for a GPU that needn't be here: its machine code.
+
+    code, = machine_code("llm_course.compression.gpu", [
+        {"kernel": "_few_rows", "types": {"x": "*bf16", …}, "constants": {"BITS": 4, …}}
+    ], capability=90)
+    len(code["loop"])  # instructions that a thread takes each time round
+
+Triton brings the assembler of the GPU's maker along, so that a kernel is compiled, though not run,
+on any machine. It happens in a process of its own: one that interprets kernels can't compile them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from typing import Any
+
+LABEL = re.compile(r"^(\w+):")
+INSTRUCTION = re.compile(r"\t(?:@!?U?P\w+ )?([A-Z][A-Z0-9_.]*)(.*);")
+
+
+def machine_code(
+    module: str,
+    requests: list[dict[str, Any]],  # kernel, types, constants, options (such as num_warps)
+    *,
+    capability: int,  # of the GPU: 80 for an A100, 90 for an H100
+) -> list[dict[str, Any]]:  # for each: ptx, loop, shared
+    """The assembler's text, the instructions of the longest loop, and bytes of shared memory.
+
+    Raises `RuntimeError` where it can't be compiled.
+    """
+    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    given = json.dumps({"module": module, "requests": requests, "capability": capability})
+    command = [sys.executable, "-m", "course_tools.gpu_code"]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, env=env)
+    if done.returncode:
+        raise RuntimeError(f"the kernels were not compiled: {done.stderr[-2000:]}")
+    return json.loads(done.stdout)
+
+
+def longest_loop(sass: str) -> list[str]:
+    "The names of the instructions between a label and the last jump back to it."
+    names: list[str] = []
+    places: dict[str, int] = {}
+    longest: list[str] = []
+    for line in sass.splitlines():
+        if found := LABEL.match(line):
+            places[found[1]] = len(names)
+        elif found := INSTRUCTION.search(line):
+            names.append(found[1])
+            target = found[2].strip()
+            if found[1] == "BRA" and target in places:
+                loop = names[places[target] :]
+                if len(loop) > len(longest) and len(loop) > 1:
+                    longest = loop
+    return longest
+
+
+def _compile(kernel: Any, request: dict[str, Any], capability: int) -> dict[str, Any]:
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    types, constants = request["types"], request["constants"]
+    signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
+    aligned = {}  # what PyTorch allocates begins at a multiple of 16
+    for i, name in enumerate(kernel.arg_names):
+        if signature[name].startswith("*"):
+            aligned[(i,)] = [["tt.divisibility", 16]]
+    source = ASTSource(kernel, signature=signature, constexprs=constants, attrs=aligned)
+    options = {"enable_fp_fusion": True} | request.get("options", {})
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    loop = longest_loop(made.asm["sass"])
+    return {"ptx": made.asm["ptx"], "loop": loop, "shared": made.metadata.shared}
+
+
+def main() -> None:
+    given = json.load(sys.stdin)
+    module = import_module(given["module"])
+    made = []
+    for request in given["requests"]:
+        kernel = getattr(module, request["kernel"])
+        made.append(_compile(kernel, request, given["capability"]))
+    json.dump(made, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
