@@ -32,6 +32,7 @@ OF_EACH_KIND = {
     "explorer.html",
     "learning.html",
     "metrics.html",
+    "scorecard.html",
     "benchmarks.html",
     "api/transformers.attention.html",
     "transformers/attention.html",
@@ -471,6 +472,81 @@ def test_training_is_played_back_by_keyboard_and_touch(open_page):
     place = phone.locator("#learning input").bounding_box()
     phone.touchscreen.tap(place["x"] + 3, place["y"] + place["height"] / 2)
     assert phone.locator("#learning .status").inner_text().startswith("Step 1:")
+
+
+def test_scorecard_answers_to_mouse_keyboard_and_touch(open_page):
+    page = open_page("scorecard.html")
+    points = page.locator("#scorecard [role=radio]")
+    points.first.wait_for()
+    name = page.locator("#scorecard .name")
+    assert name.inner_text() == "packed"
+    card = json.loads((SITE / "_static/scorecard/scorecard.json").read_text(encoding="utf-8"))
+    drawn = [r for r in card["recipes"] if {"kl", "memory"} <= set(r["values"])]
+    assert points.count() == len(drawn)
+    for i in (0, 3):  # dots that lie side by side, too
+        label = points.nth(i).get_attribute("aria-label")
+        points.nth(i).locator(".dot").hover(force=True)
+        assert name.inner_text() == label.partition(":")[0] != "packed"
+    page.locator("#scorecard [aria-checked=true]").focus()
+    visited = set()
+    for _ in drawn:
+        page.keyboard.press("ArrowLeft")
+    for _ in drawn:
+        visited.add(name.inner_text())
+        page.keyboard.press("ArrowRight")
+    assert visited == {r["name"] for r in drawn}  # no dot is out of the keyboard's reach
+    dots = "[...document.querySelectorAll('#scorecard .dot')].map((dot) => dot.getAttribute('cx'))"
+    before = page.evaluate(dots)
+    page.locator("#scorecard-x").select_option("batch 1")
+    after = page.evaluate(dots)
+    assert before != after
+    timed = [r for r in drawn if "batch 1" in r["values"]]
+    speeds = {r["name"]: r["values"]["batch 1"][0] for r in timed}
+    page.locator("#scorecard [aria-checked=true]").focus()
+    for _ in drawn:
+        page.keyboard.press("ArrowRight")
+    assert speeds[name.inner_text()] == max(speeds.values())
+    rows = page.locator("#scorecard tbody tr")
+    assert rows.count() == len(after) and page.locator("#scorecard tr.on").count() == 1
+    assert page.locator("#scorecard tr.on th").inner_text().endswith(name.inner_text())
+
+    phone = open_page("scorecard.html", "phone-dark")
+    points = phone.locator("#scorecard [role=radio]")
+    points.first.wait_for()
+    point = phone.locator("#scorecard [role=radio][aria-label^='bfloat16']")
+    point.locator(".dot").tap(force=True)
+    assert phone.locator("#scorecard .name").inner_text() == "bfloat16"
+    assert point.get_attribute("aria-checked") == "true"
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+
+
+def test_the_scorecard_marks_what_nothing_dominates(open_page):
+    "Full and hollow dots are the library's front, on all pairs of axes that are tried."
+    from llm_course.compression.scorecard import pareto
+
+    path = SITE / "_static/scorecard/scorecard.json"
+    assert path.stat().st_size <= 300_000
+    card = json.loads(path.read_text(encoding="utf-8"))
+    measures = {m["key"]: m for m in card["measures"]}
+
+    def cost(recipe, key):
+        value = float(recipe["values"][key][0])
+        value = 0.0 if measures[key]["log"] and value <= 1e-6 else value
+        return value if measures[key]["lower_is_better"] else -value
+
+    page = open_page("scorecard.html")
+    page.locator("#scorecard [role=radio]").first.wait_for()
+    for across, up in (("kl", "memory"), ("batch 1", "kl"), ("disk", "first token")):
+        page.locator("#scorecard-x").select_option(across)
+        page.locator("#scorecard-y").select_option(up)
+        full = page.locator("#scorecard .point:has(.dot:not(.beaten))")
+        labels = full.evaluate_all("(points) => points.map((p) => p.ariaLabel.split(':')[0])")
+        points = {
+            r["name"]: [cost(r, across), cost(r, up)]
+            for r in card["recipes"]
+            if {across, up} <= set(r["values"])
+        }
+        assert sorted(labels) == sorted(pareto(points)), (across, up)
 
 
 def test_the_training_that_is_played_back_is_whole(address):
