@@ -6,7 +6,7 @@
 __all__ = ['DRAFT', 'tokens_per_round', 'speed_up', 'some_layers', 'ends', 'draft_text', 'decode_speeds', 'some_of',
            'shared_head_loss', 'DraftTrainer', 'make_draft', 'draft_report', 'main']
 
-# %% ../../nbs/04_compression/11_draft.ipynb #f5fd80c9
+# %% ../../nbs/04_compression/11_draft.ipynb #7f291443
 import argparse
 import copy
 import sys
@@ -40,12 +40,12 @@ from ..transformers.generation import LanguageModel, generate
 from ..transformers.model import Transformer
 from ..transformers.tokens import Tokenizer
 
-# %% ../../nbs/04_compression/11_draft.ipynb #6fafe315
+# %% ../../nbs/04_compression/11_draft.ipynb #46828656
 def tokens_per_round(
     acceptance: float,  # α, from 0 to 1, the same for each guess
     k: int,  # guesses of a round
 ) -> float:
-    "1 + α + … + αᵏ: the tokens that a round of k guesses yields in the mean (Leviathan et al. 2023)."
+    "1 + α + … + αᵏ: the tokens of a round in the mean, as in Leviathan et al. (2023)."
     k = whole_number("k", k, at_least=0)
     check_number("acceptance", acceptance, at_least_zero=True)
     if acceptance > 1:
@@ -107,7 +107,7 @@ def ends(n_layers: int, keep: int) -> list[int]:
 def draft_text(
     tokenizer: Tokenizer,
     width: int = 128,
-    n_files: int | None = None,  # of the standard library; None: all
+    n_files: int | None = None,  # of the library's source, and no docstrings; None: all of both
 ) -> tuple[Rows, dict[str, Rows]]:  # to learn; to test, by kind
     """Python's documentation and a seventh of its source, in rows: about as much of either.
 
@@ -116,7 +116,7 @@ def draft_text(
     learn, aside = split_documents(python_source()[:n_files])
     names = {file.name for file in aside}
     prose = {True: [], False: []}
-    for text in docstrings():
+    for text in docstrings() if n_files is None else ():
         prose[text.name.partition(":")[0] in names].append(text)
     read, kept = split_documents(python_reference())
     tests = {"prose": kept + prose[True], "code": aside[::2]}
@@ -258,20 +258,17 @@ def draft_report(
     models: Mapping[str, Transformer],  # drafts
     teacher: LanguageModel,
     tests: Mapping[str, Rows],  # kinds of text, rows of equally many tokens
-) -> dict[str, dict[str, list[float]]]:
-    """Acceptance and top-1 agreement for each kind of text and each draft, with 95% intervals.
-
-    Each is [mean, low, high]; a document is an item.
+) -> dict[str, dict[str, float]]:
+    """For each kind of text and each draft the acceptance, from low to high with 95%, and the share
+    of places where both have the same likeliest token (top-1). A document is an item.
     """
-    report: dict[str, dict[str, list[float]]] = {}
+    report: dict[str, dict[str, float]] = {}
     for kind, rows in tests.items():
         for name, model in models.items():
             found = measure(model, teacher.model, rows)
-            row = {}
-            for title, values in (("acceptance", found.accept), ("top-1", found.agree)):
-                mean = mean_interval(values.reshape(len(rows), -1).mean(1))
-                low, high = max(0.0, mean.low), min(1.0, mean.high)  # a share, whatever bootstrap-t says
-                row[title] = [float(mean.value), float(low), float(high)]
+            mean = mean_interval(found.accept.reshape(len(rows), -1).mean(1))
+            row = {"acceptance": mean.value, "low": mean.low, "high": mean.high}
+            row["top-1"] = float(found.agree.mean())
             report[f"{kind}, {name}"] = row
     return report
 
@@ -297,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {e}", file=sys.stderr)
         return 1
     for name, row in report.items():
-        print(f"{name:14}", {key: np.round(value, 3).tolist() for key, value in row.items()})
+        print(f"{name:14}", {key: round(value, 3) for key, value in row.items()})
     return 0
 
 # %% ../../nbs/04_compression/11_draft.ipynb #eedaa621
