@@ -6,7 +6,7 @@
 __all__ = ['DRAFT', 'tokens_per_round', 'speed_up', 'some_layers', 'ends', 'draft_text', 'decode_speeds', 'some_of',
            'shared_head_loss', 'DraftTrainer', 'make_draft', 'draft_report', 'main']
 
-# %% ../../nbs/04_compression/11_draft.ipynb #7f291443
+# %% ../../nbs/04_compression/11_draft.ipynb #1cef77a4
 import argparse
 import copy
 import sys
@@ -40,7 +40,7 @@ from ..transformers.generation import LanguageModel, generate
 from ..transformers.model import Transformer
 from ..transformers.tokens import Tokenizer
 
-# %% ../../nbs/04_compression/11_draft.ipynb #46828656
+# %% ../../nbs/04_compression/11_draft.ipynb #fa9abb0f
 def tokens_per_round(
     acceptance: float,  # α, from 0 to 1, the same for each guess
     k: int,  # guesses of a round
