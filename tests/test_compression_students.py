@@ -39,7 +39,7 @@ def tokens_for_the_same_price(tokens: int, student: int, teacher: int, epochs: i
     return (learned + asked) / (6 * student)
 
 
-# nbs/04_compression/10_students.ipynb #9c8b0680
+# nbs/04_compression/10_students.ipynb #d7961647
 def loss_on_her_text(p: Tensor, q: Tensor) -> tuple[float, float]:
     mean_loss = -(p * q.log()).sum().item()
     entropy = -(p * p.log()).sum().item()
@@ -137,7 +137,7 @@ def test_solution_tokens_for_the_same_price():
     assert abs(tokens_for_the_same_price(500, 100, 0, 1) - 500) < 1e-6
 
 
-# nbs/04_compression/10_students.ipynb #871f1904
+# nbs/04_compression/10_students.ipynb #71b025e4
 def test_solution_loss_on_her_text():
     gen = torch.Generator().manual_seed(0)
     p, q = torch.randn(2, 30, generator=gen).softmax(-1)
