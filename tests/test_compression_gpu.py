@@ -92,7 +92,7 @@ def code_sums(blocks):
 
 # nbs/04_compression/07_gpu.ipynb #c7cdf997
 def test_the_kernels_equal_float64():
-    """The GPU's kernels give the packed weights' product, for few rows and many
+    """The GPU's kernels give the packed weights' product, for few tokens and many
 
     Oracle: x @ block_weights(blocks)ᵀ in float64
     Tolerance: twice the error of plain PyTorch in the same type (float32: and 1e-7); interpreted

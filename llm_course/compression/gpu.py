@@ -148,7 +148,7 @@ def _many_tokens(
     to = out + to_token * (16 * n_blocks) + output[None, :]
     tl.store(to, y.to(out.dtype.element_ty), mask=held & real)
 
-# %% ../../nbs/04_compression/07_gpu.ipynb #0d7b87e6
+# %% ../../nbs/04_compression/07_gpu.ipynb #6f2ebad1
 FEW_TOKENS = 2  # up to here each token for itself, from here on in tiles
 _STEPS = 32  # of 16 words, in a round: 16 bytes for each of 128 threads
 _TILES = (16, 32, 64, 128)  # tokens of a tile
@@ -186,7 +186,7 @@ def _plan(
         part = _part(across * down, groups, 8, room=2 * processors)
     return _Plan(few, tokens, (across, down, ceil_div(groups, part)), part)
 
-# %% ../../nbs/04_compression/07_gpu.ipynb #3a78f16e
+# %% ../../nbs/04_compression/07_gpu.ipynb #09f95f79
 def _multiply(x: Tensor, blocks: Tensor, splits: int | None) -> Tensor:
     "x @ weightsᵀ by the kernels: (n, o) in the type of x."
     n = len(x)
@@ -262,7 +262,7 @@ def _check(x: Tensor, blocks: Tensor, bias: Tensor | None, splits: int | None) -
     if splits is not None and splits < 1:
         raise ValueError(f"a block is shared by one part or more, got {splits}")
 
-# %% ../../nbs/04_compression/07_gpu.ipynb #6a0150db
+# %% ../../nbs/04_compression/07_gpu.ipynb #f8748033
 class _ByTriton(torch.autograd.Function):
     "The product, with the gradient of its input: grad @ weights, unpacked."
 

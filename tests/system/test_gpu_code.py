@@ -30,7 +30,7 @@ def test_both_kernels_compile_for_gpus(capability):
         elif request["types"]["x"] == "*bf16":
             assert any("MMA" in name for name in code["loop"]), "no product on tensor cores"
         assert code["loop"] and code["shared"] < 48_000
-        assert 20 < code["registers"] <= 128
+        assert 20 < code["registers"] <= 255
 
 
 def test_what_does_not_compile_is_an_error():
