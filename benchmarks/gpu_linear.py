@@ -3,7 +3,7 @@
 Every way multiplies the same inputs by the same weights, as far as its format can hold them. Errors
 are relative, against float64; speeds are medians of calls, the cache emptied before each.
 
-python benchmarks/gpu_linear.py [--rows 1 2 16 …]
+python benchmarks/gpu_linear.py [--tokens 1 2 16 …]
 """
 
 from common import save, table  # before torch: it sets the environment
@@ -28,7 +28,7 @@ SHAPES = {  # outputs, inputs
     "7B, output": (4096, 4096),
     "7B, gate and up": (22016, 4096),
 }
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
+TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
 SPLITS = (1, 2, 4, 8, 16)
 Product = Callable[[Tensor], Tensor]
 
@@ -56,6 +56,11 @@ def products(blocks4: Tensor, blocks8: Tensor) -> dict[str, tuple[Product, Tenso
     found: dict[str, tuple[Product, Tensor, float]] = {
         "bfloat16": (lambda x: F.linear(x, weights), blocks4, weights.nbytes),
         "ours, 4 bits": (lambda x: gpu_linear(x, blocks4), blocks4, blocks4.nbytes),
+        "unpacked, then bfloat16": (
+            lambda x: F.linear(x, block_weights(blocks4, DTYPE)),
+            blocks4,
+            blocks4.nbytes,
+        ),
         "ours, 8 bits": (lambda x: gpu_linear(x, blocks8), blocks8, blocks8.nbytes),
     }
     try:
@@ -76,10 +81,10 @@ def milliseconds(f: Callable) -> float:
     return triton.testing.do_bench(f, warmup=25, rep=100, return_mode="median")
 
 
-def rows_of(
+def lines_of(
     name: str, blocks4: Tensor, blocks8: Tensor, counts: Sequence[int], time: Callable
 ) -> list[dict]:
-    "A row for each way and number of rows."
+    "A line for each way and number of tokens."
     outputs, inputs = block_weights(blocks4).shape
     ways = products(blocks4, blocks8)
     found = []
@@ -91,12 +96,12 @@ def rows_of(
             ms = time(lambda: product(x))
             speeds = {"us": 1e3 * ms, "GB/s": n_bytes / ms / 1e6}
             speeds["TFLOP/s"] = 2 * n * outputs * inputs / ms / 1e9
-            found.append({"matrix": name, "rows": n, "way": way, "error": off} | speeds)
+            found.append({"matrix": name, "tokens": n, "way": way, "error": off} | speeds)
     return found
 
 
-def split_rows(name: str, blocks: Tensor, time: Callable) -> list[dict]:
-    "One row by so many parts of each block: is the number that we take the fastest?"
+def one_by_parts(name: str, blocks: Tensor, time: Callable) -> list[dict]:
+    "One token by so many parts of each block: is the number that we take the fastest?"
     x = torch.randn(1, block_weights(blocks).shape[1], device=blocks.device, dtype=DTYPE)
     line = {"matrix": name, "ours": 1e3 * time(lambda: gpu_linear(x, blocks))}
     for splits in SPLITS:
@@ -105,11 +110,11 @@ def split_rows(name: str, blocks: Tensor, time: Callable) -> list[dict]:
 
 
 def compare(rows: Sequence[dict]) -> list[dict]:
-    "A line for each matrix and number of rows: µs of each way, and our gain over bfloat16."
+    "A line for each matrix and number of tokens: µs of each way, and our gain over bfloat16."
     lines: dict[tuple, dict] = {}
     for row in rows:
-        key = row["matrix"], row["rows"]
-        line = lines.setdefault(key, {"matrix": row["matrix"], "rows": row["rows"]})
+        key = row["matrix"], row["tokens"]
+        line = lines.setdefault(key, {"matrix": row["matrix"], "tokens": row["tokens"]})
         line[row["way"]] = row["us"]
     for line in lines.values():
         line["bfloat16 / ours"] = line["bfloat16"] / line["ours, 4 bits"]
@@ -118,19 +123,19 @@ def compare(rows: Sequence[dict]) -> list[dict]:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
+    parser.add_argument("--tokens", type=int, nargs="+", default=TOKENS)
     args = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("this benchmark measures a GPU, and PyTorch finds none here (torch.cuda)")
     rows, parts = [], []
     for name, (outputs, inputs) in SHAPES.items():
         blocks4, blocks8 = (random_blocks(outputs, inputs, bits, "cuda") for bits in (4, 8))
-        new = rows_of(name, blocks4, blocks8, args.rows, milliseconds)
+        new = lines_of(name, blocks4, blocks8, args.tokens, milliseconds)
         print(table(new), flush=True)
         rows += new
-        parts += split_rows(name, blocks4, milliseconds)
+        parts += one_by_parts(name, blocks4, milliseconds)
     print(table(parts))
-    tables = {"4-bit weights on a GPU, µs": compare(rows), "One row by parts, µs": parts}
+    tables = {"4-bit weights on a GPU, µs": compare(rows), "One token by parts, µs": parts}
     save("gpu_linear", {"tables": tables, "rows": rows, "parts": parts}, ("torch", "triton"))
 
 

@@ -1,7 +1,7 @@
 """What Triton makes of a kernel for a GPU that needn't be here: its machine code.
 
     code, = machine_code("llm_course.compression.gpu", [
-        {"kernel": "_few_rows", "types": {"x": "*bf16", …}, "constants": {"BITS": 4, …}}
+        {"kernel": "_few_tokens", "types": {"x": "*bf16", …}, "constants": {"BITS": 4, …}}
     ], capability=90)
     len(code["loop"])  # instructions that a thread takes each time round
 
@@ -16,7 +16,9 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 LABEL = re.compile(r"^(\w+):")
@@ -28,8 +30,8 @@ def machine_code(
     requests: list[dict[str, Any]],  # kernel, types, constants, options (such as num_warps)
     *,
     capability: int,  # of the GPU: 80 for an A100, 90 for an H100
-) -> list[dict[str, Any]]:  # for each: ptx, loop, shared
-    """The assembler's text, the instructions of the longest loop, and bytes of shared memory.
+) -> list[dict[str, Any]]:  # for each: ptx, loop, shared, registers
+    """The assembler's text, the longest loop's instructions, bytes of shared memory, registers.
 
     Raises `RuntimeError` where it can't be compiled.
     """
@@ -75,7 +77,25 @@ def _compile(kernel: Any, request: dict[str, Any], capability: int) -> dict[str,
     options = {"enable_fp_fusion": True} | request.get("options", {})
     made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     loop = longest_loop(made.asm["sass"])
-    return {"ptx": made.asm["ptx"], "loop": loop, "shared": made.metadata.shared}
+    registers = _registers(made.asm["cubin"])
+    return {
+        "ptx": made.asm["ptx"],
+        "loop": loop,
+        "shared": made.metadata.shared,
+        "registers": registers,
+    }
+
+
+def _registers(cubin: bytes) -> int:
+    "How many registers a thread takes, as the assembler's own tool reads it."
+    import triton
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(cubin)
+        command = [triton.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", str(path)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(re.search(r"REG:(\d+)", told)[1])
 
 
 def main() -> None:

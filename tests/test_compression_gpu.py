@@ -18,7 +18,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # kernels are interpret
 
 
 def random_blocks(outputs, inputs, bits, seed=0):
-    "Blocks of random weights: each row and group has its own scale and offset."
+    "Blocks of random weights: each output and group has its own scale and offset."
     generator = torch.Generator().manual_seed(seed)
     codes = torch.randint(2**bits, (outputs, inputs), generator=generator, dtype=torch.uint8)
     scale = 0.01 + torch.rand(outputs, inputs // 32, generator=generator)
@@ -26,7 +26,7 @@ def random_blocks(outputs, inputs, bits, seed=0):
     return pack_blocks(codes, scale, offset, bits).to(DEVICE)
 
 
-def random_rows(n, inputs, dtype=torch.float32, seed=1):
+def random_x(n, inputs, dtype=torch.float32, seed=1):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(n, inputs, generator=generator).to(DEVICE, dtype)
 
@@ -56,7 +56,7 @@ def small_model():
 
 
 # nbs/04_compression/07_gpu.ipynb #b412d9e1
-def crossing_rows(bits, bytes_a_second, flops_a_second):
+def crossing_tokens(bits, bytes_a_second, flops_a_second):
     reading = bits / 8 / bytes_a_second  # seconds a weight
     a_row = 2 / flops_a_second
     return reading / a_row
@@ -92,7 +92,7 @@ def code_sums(blocks):
 
 # nbs/04_compression/07_gpu.ipynb #c7cdf997
 def test_the_kernels_equal_float64():
-    """The GPU's kernels give the packed weights' product, for few rows and many
+    """The GPU's kernels give the packed weights' product, for few tokens and many
 
     Oracle: x @ block_weights(blocks)ᵀ in float64
     Tolerance: twice the error of plain PyTorch in the same type (float32: and 1e-7); interpreted
@@ -101,9 +101,9 @@ def test_the_kernels_equal_float64():
     for bits in (4, 8):
         for outputs, inputs in ((16, 32), (80, 288)):  # five blocks: no tile divides them
             blocks = random_blocks(outputs, inputs, bits)
-            bias = random_rows(1, outputs, seed=2)[0]
+            bias = random_x(1, outputs, seed=2)[0]
             for n in (1, 2, 3, 16, 17, 64):
-                x = random_rows(n, inputs)
+                x = random_x(n, inputs)
                 ref = exact_product(x, blocks) + bias
                 plain = x @ block_weights(blocks).T + bias
                 found = gpu_linear(x, blocks, bias)
@@ -112,7 +112,7 @@ def test_the_kernels_equal_float64():
     for bits, splits in ((4, 1), (8, 3)):  # the interpreter has no products of bfloat16
         blocks = random_blocks(48, 320, bits)
         for n in (1, 20):
-            x = random_rows(n, 320, torch.float16)
+            x = random_x(n, 320, torch.float16)
             ref = exact_product(x, blocks)
             plain = x @ block_weights(blocks, torch.float16).T
             found = gpu_linear(x, blocks, splits=splits)
@@ -138,7 +138,7 @@ def test_parts_add_up_to_the_whole():
     for bits in (4, 8):
         blocks = random_blocks(48, 320, bits)  # ten groups
         for n in (1, 3):
-            x = random_rows(n, 320)
+            x = random_x(n, 320)
             whole = gpu_linear(x, blocks, splits=1)
             for splits in (2, 7, 50):
                 found = gpu_linear(x, blocks, splits=splits)
@@ -150,25 +150,25 @@ def test_parts_add_up_to_the_whole():
 def test_shapes_strides_and_gradients():
     blocks = random_blocks(48, 64, 4)
     weights = block_weights(blocks)
-    wide = random_rows(6, 128)
+    wide = random_x(6, 128)
     apart = wide[:, ::2]  # every other column
     assert not apart.is_contiguous()
     assert error(gpu_linear(apart, blocks), exact_product(apart, blocks)) < 1e-6
-    three = random_rows(6, 64).view(2, 3, 64).transpose(0, 1)
+    three = random_x(6, 64).view(2, 3, 64).transpose(0, 1)
     assert gpu_linear(three, blocks).shape == (3, 2, 48)
     assert error(gpu_linear(three, blocks), exact_product(three, blocks)) < 1e-6
     assert gpu_linear(three[:0], blocks).shape == (0, 2, 48)
-    assert gpu_linear(random_rows(1, 64)[0], blocks).shape == (48,)
+    assert gpu_linear(random_x(1, 64)[0], blocks).shape == (48,)
     for n in (1, 5):
-        x = random_rows(n, 64).requires_grad_()
-        above = random_rows(n, 48, seed=4)
+        x = random_x(n, 64).requires_grad_()
+        above = random_x(n, 48, seed=4)
         (found,) = torch.autograd.grad(gpu_linear(x, blocks), x, above)
         assert error(found, above.double() @ weights.double()) < 1e-6
-    empty = random_rows(0, 64).requires_grad_()
+    empty = random_x(0, 64).requires_grad_()
     gpu_linear(empty, blocks).sum().backward()
     assert empty.grad.shape == (0, 64)
     for n in (2, 16):  # what is broken shows, in its own row
-        x = random_rows(n, 64)
+        x = random_x(n, 64)
         x[1, 40] = torch.nan
         y = gpu_linear(x, blocks)
         assert y[1].isnan().all() and not y[0].isnan().any()
@@ -217,40 +217,6 @@ def test_the_embedding_needs_no_kernel():
     assert torch.equal(embedding(ids), block_weights(blocks)[ids].half())
     nowhere = PackedEmbedding(blocks.to("meta"))(ids.to("meta"))  # fails if a part is on another device
     assert nowhere.shape == (1, 3, 64) and nowhere.device.type == "meta"
-
-
-# nbs/04_compression/07_gpu.ipynb #9638969b
-@pytest.mark.gpu
-def test_gpu_kernels_at_real_sizes():
-    for dtype in (torch.bfloat16, torch.float16, torch.float32):
-        for bits in (4, 8):
-            for outputs, inputs in ((576, 1536), (3072, 576), (4112, 4096)):
-                blocks = random_blocks(outputs, inputs, bits)
-                plain_weights = block_weights(blocks, dtype)
-                for n in (1, 2, 3, 16, 17, 64, 65, 300):
-                    x = random_rows(n, inputs, dtype)
-                    ref = exact_product(x, blocks)
-                    limit = 2 * error(x @ plain_weights.T, ref) + 1e-6
-                    for splits in (None, 1, 3):
-                        found = gpu_linear(x, blocks, splits=splits)
-                        assert error(found, ref) <= limit, (dtype, bits, outputs, n, splits)
-                    assert torch.equal(gpu_linear(x, blocks), gpu_linear(x, blocks))
-
-
-# nbs/04_compression/07_gpu.ipynb #dd0cdf5c
-@pytest.mark.gpu
-def test_gpu_model_writes_the_same():
-    from llm_course.compression.packed import load_packed
-
-    lm = load_packed("SmolLM2-135M-Instruct")
-    ids = torch.tensor([lm.tokenizer.encode("The memory is slow, and the rest waits")])
-    with torch.inference_mode():
-        before = lm.model(ids)
-        lm.model.to("cuda", torch.bfloat16)
-        assert enable_gpu(lm.model) is None
-        found = lm.model(ids.cuda())
-    assert found.dtype == torch.bfloat16
-    assert error(found.cpu(), before.double()) < 5e-2
 
 
 # nbs/04_compression/07_gpu.ipynb #9f4acd4f
@@ -303,7 +269,7 @@ def test_what_the_kernels_do_not_take_is_named():
         assert why_no_triton(gpu, torch.float16) is None
 
     blocks = random_blocks(16, 64, 4)
-    x = random_rows(2, 64)
+    x = random_x(2, 64)
     for words, given in (
         ("these weights take 64 channels, got a tensor of shape (2, 32)", (x[:, :32], blocks)),
         ("x holds floats, got torch.int64", (x.long(), blocks)),
@@ -324,11 +290,45 @@ def test_what_the_kernels_do_not_take_is_named():
         enable_gpu(None)
 
 
+# nbs/04_compression/07_gpu.ipynb #9638969b
+@pytest.mark.gpu
+def test_gpu_kernels_at_real_sizes():
+    for dtype in (torch.bfloat16, torch.float16, torch.float32):
+        for bits in (4, 8):
+            for outputs, inputs in ((576, 1536), (3072, 576), (4112, 4096)):
+                blocks = random_blocks(outputs, inputs, bits)
+                plain_weights = block_weights(blocks, dtype)
+                for n in (1, 2, 3, 16, 17, 64, 65, 300):
+                    x = random_x(n, inputs, dtype)
+                    ref = exact_product(x, blocks)
+                    limit = 2 * error(x @ plain_weights.T, ref) + 1e-6
+                    for splits in (None, 1, 3):
+                        found = gpu_linear(x, blocks, splits=splits)
+                        assert error(found, ref) <= limit, (dtype, bits, outputs, n, splits)
+                    assert torch.equal(gpu_linear(x, blocks), gpu_linear(x, blocks))
+
+
+# nbs/04_compression/07_gpu.ipynb #dd0cdf5c
+@pytest.mark.gpu
+def test_gpu_model_writes_the_same():
+    from llm_course.compression.packed import load_packed
+
+    lm = load_packed("SmolLM2-135M-Instruct")
+    ids = torch.tensor([lm.tokenizer.encode("The memory is slow, and the rest waits")])
+    with torch.inference_mode():
+        before = lm.model(ids)
+        lm.model.to("cuda", torch.bfloat16)
+        assert enable_gpu(lm.model) is None
+        found = lm.model(ids.cuda())
+    assert found.dtype == torch.bfloat16
+    assert error(found.cpu(), before.double()) < 5e-2
+
+
 # nbs/04_compression/07_gpu.ipynb #2d243284
-def test_solution_crossing_rows():
-    assert crossing_rows(16, 1e12, 100e12) == 100
-    assert abs(crossing_rows(5, 1e12, 100e12) - 31.25) < 1e-9
-    assert abs(crossing_rows(16, 0.5e12, 100e12) - 200) < 1e-9
+def test_solution_crossing_tokens():
+    assert crossing_tokens(16, 1e12, 100e12) == 100
+    assert abs(crossing_tokens(5, 1e12, 100e12) - 31.25) < 1e-9
+    assert abs(crossing_tokens(16, 0.5e12, 100e12) - 200) < 1e-9
 
 
 # nbs/04_compression/07_gpu.ipynb #0a615a61

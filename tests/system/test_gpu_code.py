@@ -15,21 +15,22 @@ def test_both_kernels_compile_for_gpus(capability):
     requests = []
     for bits in (4, 8):
         constants = {"BITS": bits, "N": 2, "STEPS": 32}
-        requests.append({"kernel": "_few_rows", "types": FEW, "constants": constants})
+        requests.append({"kernel": "_few_tokens", "types": FEW, "constants": constants})
         constants = {"BITS": bits, "BM": 16, "BLOCKS": 4}
-        requests.append({"kernel": "_many_rows", "types": MANY, "constants": constants})
+        requests.append({"kernel": "_many_tokens", "types": MANY, "constants": constants})
     types = MANY | {"x": "*fp32", "out": "*fp32"}
     constants = {"BITS": 4, "BM": 32, "BLOCKS": 4}
-    requests.append({"kernel": "_many_rows", "types": types, "constants": constants})
+    requests.append({"kernel": "_many_tokens", "types": types, "constants": constants})
     made = machine_code("llm_course.compression.gpu", requests, capability=capability)
     for request, code in zip(requests, made):
         barriers = sum(name.startswith("BAR") for name in code["loop"])
-        if request["kernel"] == "_few_rows":
+        if request["kernel"] == "_few_tokens":
             assert "ld.global.v4.b32" in code["ptx"], "codes don't come in loads of 16 bytes"
             assert barriers == 0, "threads wait for each other within the loop"
         elif request["types"]["x"] == "*bf16":
             assert any("MMA" in name for name in code["loop"]), "no product on tensor cores"
         assert code["loop"] and code["shared"] < 48_000
+        assert 20 < code["registers"] <= 255
 
 
 def test_what_does_not_compile_is_an_error():
