@@ -32,7 +32,7 @@ def write_rows(
     *,
     batch_size: int = 64,  # rows written together
     seed: int = 0,
-) -> list[list[int]]:  # width + 1 ids each, the prompt's among them
+) -> list[list[int]]:  # width ids each, the prompt's among them
     "What a teacher writes at temperature 1: the text of response distillation."
 
     def draw(logits: Float[Tensor, "b v"], generator: torch.Generator | None) -> Int[Tensor, "b"]:
