@@ -44,7 +44,7 @@ def some_weights(seed=0, rows=8, columns=64, dtype=torch.float32):
 some_ids = torch.randint(0, 64, (2, 9), generator=torch.Generator().manual_seed(0))
 
 
-# nbs/04_compression/08_qat.ipynb #ac0a4f93
+# nbs/04_compression/08_qat.ipynb #fc92a394
 def settled(path: Tensor, n: int) -> Tensor:
     return path[-n:].mean(0).round()
 
@@ -188,7 +188,7 @@ def test_ternary_weights_have_three_levels_and_all_learn():
     assert torch.equal(fake_ternary(torch.zeros(2, 32)), torch.zeros(2, 32))
 
 
-# nbs/04_compression/08_qat.ipynb #cf44f821
+# nbs/04_compression/08_qat.ipynb #4eedc283
 def test_ternary_models_learn_and_keep_their_outputs():
     import numpy as np
 
@@ -266,7 +266,7 @@ def test_what_cannot_be_prepared_or_converted_is_refused():
     assert (share.value, share.low, share.high, share.n) == (0.5, 0.5, 0.5, 3)
 
 
-# nbs/04_compression/08_qat.ipynb #0869a589
+# nbs/04_compression/08_qat.ipynb #8445b8c3
 def test_solution_settled():
     path_of_two = torch.tensor([[0.9, 0.1], [0.45, 0.2], [0.55, 0.4], [0.57, 0.7], [0.49, 0.7]])
     for n, expected in ((1, [0, 1]), (3, [1, 1]), (4, [1, 0]), (5, [1, 0])):

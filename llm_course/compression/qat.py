@@ -57,7 +57,7 @@ def straight_through(
     """
     return _StraightThrough.apply(w, rounded, inside)
 
-# %% ../../nbs/04_compression/08_qat.ipynb #21a26ac7
+# %% ../../nbs/04_compression/08_qat.ipynb #9b96aefd
 def _unclipped(
     w: Float[Tensor, "o c"], scale: Float[Tensor, "p g"], zero: Float[Tensor, "p g"], bits: int
 ) -> Bool[Tensor, "o c"]:
@@ -229,7 +229,7 @@ def recovery(
     low, high = quantiles(np.array(shares), np.array([outside, 1 - outside]))
     return Interval(float(won.sum() / lost.sum()), low, high, len(won), level)
 
-# %% ../../nbs/04_compression/08_qat.ipynb #617438e8
+# %% ../../nbs/04_compression/08_qat.ipynb #93acd219
 def ternary_codes(
     w: Float[Tensor, "o c"],
     group_size: GroupSize = None,  # neighbours that share a scale; None: a row, "tensor": all
@@ -254,7 +254,7 @@ def fake_ternary(w: Float[Tensor, "o c"], group_size: GroupSize = None) -> Float
         rounded = dequantize(codes, scale)
     return straight_through(w, rounded, torch.ones_like(w, dtype=torch.bool))
 
-# %% ../../nbs/04_compression/08_qat.ipynb #8631b75d
+# %% ../../nbs/04_compression/08_qat.ipynb #620e70d5
 @dataclass(frozen=True)
 class Ternary:
     """Weights that are −1, 0 or 1 times the mean size of their group (Ma et al. 2024).
