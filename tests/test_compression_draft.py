@@ -115,6 +115,8 @@ def test_a_draft_is_written_once_and_read_again():
 def test_layers_and_shares_that_are_not_there_are_refused():
     from fastcore.test import expect_fail
 
+    from llm_course.compression.draft import ends
+
     from llm_course.compression.draft import some_layers, speed_up, tokens_per_round
 
     guide = small_model(1, n_layers=4)
@@ -125,6 +127,9 @@ def test_layers_and_shares_that_are_not_there_are_refused():
         tokens_per_round(33, 4)
     with expect_fail(ValueError, "cost is"):
         speed_up(0.5, 4, -1.0)
+    for keep in (0, 5):
+        with expect_fail(ValueError, f"of 4 layers 1 to 4 can stay, got {keep}"):
+            ends(4, keep)
 
 
 # nbs/04_compression/11_draft.ipynb #11d38979

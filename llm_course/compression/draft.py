@@ -99,7 +99,9 @@ def some_layers(
 
 
 def ends(n_layers: int, keep: int) -> list[int]:
-    "The first and the last layers, half of those that stay each."
+    "The first and the last layers, half of those that stay each. Raises `ValueError` for too many."
+    if not 0 < keep <= n_layers:
+        raise ValueError(f"of {n_layers} layers 1 to {n_layers} can stay, got {keep}")
     first = (keep + 1) // 2
     return [*range(first), *range(n_layers - keep + first, n_layers)]
 
@@ -240,6 +242,12 @@ def make_draft(
     if (folder / "config.json").is_file():
         found = load(folder, dtype=torch.float32)
         check_pair(found.model, teacher.model)
+        held = found.model.config.n_layers
+        if layers is not None and len(layers) != held:
+            raise ValueError(
+                f"{folder} holds a draft of {held} layers, and {len(layers)} are asked for: take "
+                "another folder, or delete this one"
+            )
         return found
     n = teacher.model.config.n_layers
     student = some_layers(teacher.model, ends(n, 4) if layers is None else layers).float()
