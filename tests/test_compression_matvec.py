@@ -65,7 +65,7 @@ def test_the_kernel_multiplies_what_the_blocks_hold():
         assert (product - unrounded).norm() / unrounded.norm() < 1e-4
 
 
-# nbs/04_compression/04_matvec.ipynb #b07724b3
+# nbs/04_compression/04_matvec.ipynb #863ee32f
 def test_a_rows_outputs_dont_depend_on_its_company():
     """A row's outputs are the same bits, however many other rows are multiplied with it"""
     generator = torch.Generator().manual_seed(8)

@@ -292,7 +292,8 @@ def dot_group(bits, planes, at, x, width):
 def one_row(bits, planes, at, n_groups, x, scales, sums, row, y, y_step):
     """Writes 16 outputs of one row of the input.
 
-    x and y are addresses of the first row's codes and outputs; scales and sums are (n, g).
+    x and y are addresses of the first row's codes and outputs; outputs of rows lie `y_step` bytes
+    apart. Scales and sums are (n, g).
     """
     total = no_floats()
     n_bytes = 64 * bits  # of the codes of a group
