@@ -33,9 +33,14 @@ def code_at(blocks, row, column):
     return byte >> 4 if half else byte & 15
 
 
-# nbs/04_compression/03_layout.ipynb #6bbb46fe
-def bits_saved(size):
-    return 16 / size  # one number in half precision for each group
+# nbs/04_compression/03_layout.ipynb #49241d44
+def input_order():
+    order = []
+    for load in range(4):
+        first = 8 * load
+        order += [first, first + 2, first + 4, first + 6]
+        order += [first + 1, first + 3, first + 5, first + 7]
+    return order
 
 
 # nbs/04_compression/03_layout.ipynb #36b8b347
@@ -176,7 +181,15 @@ def test_solution_code_at():
         assert code_at(blocks, row, column) == int(codes[row, column])
 
 
-# nbs/04_compression/03_layout.ipynb #448031cb
-def test_solution_bits_saved():
-    assert bits_saved(32) == 0.5
-    assert bits_saved(128) == 0.125
+# nbs/04_compression/03_layout.ipynb #0a686058
+def test_solution_input_order():
+    generator = torch.Generator().manual_seed(4)
+    codes = torch.randint(16, (16, 32), generator=generator)
+    x = torch.randint(-127, 128, (32,), generator=generator)
+    pairs = codes[:, 0::2] + 16 * codes[:, 1::2]  # neighbours in a byte
+    ordered = x[input_order()].view(8, 4)
+    sums = torch.zeros(16, dtype=torch.long)
+    for k in range(4):
+        load = pairs[:, 4 * k : 4 * k + 4]
+        sums += (load % 16) @ ordered[2 * k] + (load // 16) @ ordered[2 * k + 1]
+    assert torch.equal(sums, codes @ x)

@@ -65,6 +65,21 @@ def test_the_kernel_multiplies_what_the_blocks_hold():
         assert (product - unrounded).norm() / unrounded.norm() < 1e-4
 
 
+# nbs/04_compression/04_matvec.ipynb #863ee32f
+def test_a_rows_outputs_dont_depend_on_its_company():
+    """A row's outputs are the same bits, however many other rows are multiplied with it"""
+    generator = torch.Generator().manual_seed(8)
+    for bits in (4, 8):
+        numbers = torch.randint(2**bits, (48, 96), generator=generator, dtype=torch.uint8)
+        few = pack_blocks(numbers, *torch.randn(2, 48, 3, generator=generator), bits)
+        given = torch.randn(9, 96, generator=generator)
+        for planes in (1, 2):
+            singly = torch.cat([multiply_blocks(few, row[None], planes) for row in given])
+            assert singly.abs().min() > 0
+            for n in range(1, 10):  # one, two, two and one, four, …
+                assert torch.equal(multiply_blocks(few, given[:n], planes), singly[:n])
+
+
 # nbs/04_compression/04_matvec.ipynb #9ae54539
 def test_what_doesnt_fit_the_blocks_says_so():
     from fastcore.test import expect_fail

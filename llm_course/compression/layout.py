@@ -27,14 +27,14 @@ def pack_blocks(
 ) -> UInt8[Tensor, "p g n"]:  # blocks of 16 rows; n bytes a group
     """Weights `scale · code + offset`, in the order in which `matvec` reads them.
 
-    Scales and offsets are rounded to half precision. Raises `ValueError` for rows that 16, or
-    columns that 32 doesn't divide, and for numbers that half precision can't hold.
+    Scales and offsets are rounded to half precision. Raises `ValueError` if the rows aren't a
+    multiple of 16, or the columns of 32, and for numbers that half precision can't hold.
     """
     _check_pack(codes, scale, offset, bits)
     grouped = codes.view(-1, ROWS, scale.shape[1], GROUP)  # p 16 g 32
     if bits == 4:
         low, high = grouped.chunk(2, -1)
-        grouped = low | high << 4  # p 16 g 16: columns c and c + 16 in a byte
+        grouped = low | (high << 4)  # p 16 g 16: columns c and c + 16 in a byte
     steps = grouped.unflatten(-1, (-1, 4))  # p 16 g steps 4
     steps = steps.permute(0, 2, 3, 1, 4)  # p g steps 16 4: each step is a load
     shared = [_halfs(scale), _halfs(offset)]
@@ -43,8 +43,9 @@ def pack_blocks(
 
 def _halfs(numbers: Tensor) -> UInt8[Tensor, "p g n"]:
     "The bytes, in half precision, of a number for each row and group: 16 rows side by side."
-    by_block = numbers.half().unflatten(0, (-1, ROWS)).transpose(1, 2)  # p g 16
-    return by_block.contiguous().view(torch.uint8)
+    by_block = numbers.half().unflatten(0, (-1, ROWS))  # p 16 g
+    side_by_side = by_block.transpose(1, 2).contiguous()  # p g 16
+    return side_by_side.view(torch.uint8)  # p g 32: two bytes a number
 
 # %% ../../nbs/04_compression/03_layout.ipynb #c2b7f5fc
 _LARGEST = torch.finfo(torch.float16).max
@@ -89,7 +90,8 @@ def unpack_blocks(
     shared = blocks[..., -_SHARED:].contiguous().view(torch.float16)  # p g 32
     shared = shared.transpose(1, 2)  # p 32 g: 16 rows' scales, then their offsets
     scale, offset = shared[:, :ROWS], shared[:, ROWS:]  # p 16 g
-    return grouped.flatten(2).flatten(0, 1), scale.flatten(0, 1), offset.flatten(0, 1)
+    codes = grouped.flatten(2)  # p 16 c
+    return codes.flatten(0, 1), scale.flatten(0, 1), offset.flatten(0, 1)
 
 
 def block_weights(
@@ -98,8 +100,9 @@ def block_weights(
 ) -> Float[Tensor, "o c"]:
     "The weights themselves: `scale · code + offset`, computed in float32."
     codes, scale, offset = unpack_blocks(blocks)
-    grouped = codes.unflatten(1, (-1, GROUP)).float()
-    weights = torch.addcmul(offset.float()[..., None], grouped, scale.float()[..., None])
+    grouped = codes.unflatten(1, (-1, GROUP)).float()  # o g 32
+    scale, offset = scale.float()[..., None], offset.float()[..., None]  # o g 1
+    weights = torch.addcmul(offset, grouped, scale)  # offset + code · scale
     return weights.flatten(1).to(dtype)
 
 # %% ../../nbs/04_compression/03_layout.ipynb #0eff2b0a

@@ -6,8 +6,9 @@
 __all__ = ['BYTES', 'INTS', 'FLOATS', 'ADDRESS', 'FEATURES', 'HAS_VNNI', 'HAS_AVX2', 'RUNS_HERE', 'TEAM', 'Vector', 'instruction',
            'load_ints', 'no_ints', 'dot', 'load_bytes', 'load_halfs', 'store_floats', 'low', 'high', 'no_floats',
            'scaled', 'multiply_add', 'multiply_add_one', 'plus_16_times', 'plus_256_times', 'prefetch', 'compiled',
-           'ask_ahead', 'dot_4bit', 'dot_8bit', 'dot_group', 'one_row', 'four_rows', 'block_product', 'round_group',
-           'atomic_add', 'Team', 'multiply_blocks', 'part_as_floats', 'store_bfloats', 'unpack', 'self_check']
+           'ask_ahead', 'dot_4bit', 'dot_8bit', 'dot_group', 'one_row', 'two_rows', 'four_rows', 'block_product',
+           'round_group', 'atomic_add', 'Team', 'multiply_blocks', 'part_as_floats', 'store_bfloats', 'unpack',
+           'self_check']
 
 # %% ../../nbs/04_compression/04_matvec.ipynb #1ea64fe4
 import inspect
@@ -138,18 +139,22 @@ def _dot_anywhere(builder: Any, total: Any, codes: Any, x: Any) -> Any:
         total = builder.add(total, _lanes(builder, products, products, every_fourth))
     return total
 
+
+def _dot_here(builder: Any, total: Any, codes: Any, x: Any) -> Any:
+    "The best form for this processor: integers, 64 codes, 64 inputs."
+    if HAS_VNNI:
+        values = [total, *(builder.bitcast(v, INTS.llvm) for v in (codes, x))]
+        return _call(builder, "llvm.x86.avx512.vpdpbusd.512", INTS.llvm, values)
+    form = _dot_avx2 if HAS_AVX2 else _dot_anywhere
+    return form(builder, total, codes, x)
+
 # %% ../../nbs/04_compression/04_matvec.ipynb #2df51f12
 @instruction(INTS, INTS, BYTES, ADDRESS)
 def dot(builder, total, codes, at):
     "total[r] + Σ codes[4r + k] · x[k], for the four signed bytes x at an address."
     four = builder.load(_pointer(builder, at, _I32), align=1)
     x = _everywhere(builder, four, INTS.llvm)
-    if HAS_VNNI:
-        values = [total, builder.bitcast(codes, INTS.llvm), x]
-        return _call(builder, "llvm.x86.avx512.vpdpbusd.512", INTS.llvm, values)
-    if HAS_AVX2:
-        return _dot_avx2(builder, total, codes, builder.bitcast(x, BYTES.llvm))
-    return _dot_anywhere(builder, total, codes, builder.bitcast(x, BYTES.llvm))
+    return _dot_here(builder, total, codes, builder.bitcast(x, BYTES.llvm))
 
 # %% ../../nbs/04_compression/04_matvec.ipynb #92cb9378
 @instruction(BYTES, ADDRESS)
@@ -233,9 +238,10 @@ _AHEAD = 8  # groups
 
 
 def compiled(function: Callable) -> Any:
-    "The function as machine code, kept on disk; made when it is first called."
+    "The function as machine code, made when it is first called; the library keeps it on disk."
     may_reorder = {"reassoc", "contract", "arcp", "nsz"}  # but leave nan and infinity alone
-    return njit(nogil=True, cache=True, fastmath=may_reorder)(function)
+    keep = __name__ != "__main__"  # a notebook's own types are others at the next start
+    return njit(nogil=True, cache=keep, fastmath=may_reorder)(function)
 
 
 @compiled
@@ -283,46 +289,86 @@ def dot_group(bits, planes, at, x, width):
 
 
 @compiled
-def one_row(bits, planes, at, n_groups, x, scales, sums, y):
-    "Writes 16 outputs of one row of x to the address y."
+def one_row(bits, planes, at, n_groups, x, scales, sums, row, y, y_step):
+    """Writes 16 outputs of one row of the input.
+
+    x and y are addresses of the first row's codes and outputs; outputs of rows lie `y_step` bytes
+    apart. Scales and sums are (n, g).
+    """
     total = no_floats()
     n_bytes = 64 * bits  # of the codes of a group
     width = 32 * n_groups  # of a plane
+    step = planes * width  # of a row
+    x += row * step
     for g in range(n_groups):
         ask_ahead(at, bits)
         scale = load_halfs(at + n_bytes)
         offset = load_halfs(at + n_bytes + 32)
-        group = scaled(dot_group(bits, planes, at, x + 32 * g, width), scales[g])
+        group = scaled(dot_group(bits, planes, at, x, width), scales[row, g])
         total = multiply_add(scale, group, total)
-        total = multiply_add_one(offset, sums[g], total)
+        total = multiply_add_one(offset, sums[row, g], total)
         at += n_bytes + 64
+        x += 32
+    y += row * y_step
     store_floats(y, total)
 
 # %% ../../nbs/04_compression/04_matvec.ipynb #6c374d75
 @compiled
-def four_rows(bits, planes, at, n_groups, x, scales, sums, y, y_step):
-    "As `one_row`, for four rows of x; their outputs lie `y_step` bytes apart."
+def two_rows(bits, planes, at, n_groups, x, scales, sums, row, y, y_step):
+    "As `one_row`, for that row and the next."
     total0 = no_floats()
     total1 = no_floats()
-    total2 = no_floats()
-    total3 = no_floats()
-    n_bytes = 64 * bits
-    width = 32 * n_groups
-    step = planes * width  # bytes of a row
+    n_bytes = 64 * bits  # of the codes of a group
+    width = 32 * n_groups  # of a plane
+    step = planes * width  # of a row
+    x += row * step
     for g in range(n_groups):
         ask_ahead(at, bits)
         scale = load_halfs(at + n_bytes)
         offset = load_halfs(at + n_bytes + 32)
-        here = x + 32 * g
-        group0 = scaled(dot_group(bits, planes, at, here, width), scales[0, g])
-        group1 = scaled(dot_group(bits, planes, at, here + step, width), scales[1, g])
-        group2 = scaled(dot_group(bits, planes, at, here + 2 * step, width), scales[2, g])
-        group3 = scaled(dot_group(bits, planes, at, here + 3 * step, width), scales[3, g])
-        total0 = multiply_add_one(offset, sums[0, g], multiply_add(scale, group0, total0))
-        total1 = multiply_add_one(offset, sums[1, g], multiply_add(scale, group1, total1))
-        total2 = multiply_add_one(offset, sums[2, g], multiply_add(scale, group2, total2))
-        total3 = multiply_add_one(offset, sums[3, g], multiply_add(scale, group3, total3))
+        group0 = scaled(dot_group(bits, planes, at, x, width), scales[row, g])
+        group1 = scaled(dot_group(bits, planes, at, x + step, width), scales[row + 1, g])
+        total0 = multiply_add(scale, group0, total0)
+        total0 = multiply_add_one(offset, sums[row, g], total0)
+        total1 = multiply_add(scale, group1, total1)
+        total1 = multiply_add_one(offset, sums[row + 1, g], total1)
         at += n_bytes + 64
+        x += 32
+    y += row * y_step
+    store_floats(y, total0)
+    store_floats(y + y_step, total1)
+
+
+@compiled
+def four_rows(bits, planes, at, n_groups, x, scales, sums, row, y, y_step):
+    "As `one_row`, for that row and three more."
+    total0 = no_floats()
+    total1 = no_floats()
+    total2 = no_floats()
+    total3 = no_floats()
+    n_bytes = 64 * bits  # of the codes of a group
+    width = 32 * n_groups  # of a plane
+    step = planes * width  # of a row
+    x += row * step
+    for g in range(n_groups):
+        ask_ahead(at, bits)
+        scale = load_halfs(at + n_bytes)
+        offset = load_halfs(at + n_bytes + 32)
+        group0 = scaled(dot_group(bits, planes, at, x, width), scales[row, g])
+        group1 = scaled(dot_group(bits, planes, at, x + step, width), scales[row + 1, g])
+        group2 = scaled(dot_group(bits, planes, at, x + 2 * step, width), scales[row + 2, g])
+        group3 = scaled(dot_group(bits, planes, at, x + 3 * step, width), scales[row + 3, g])
+        total0 = multiply_add(scale, group0, total0)
+        total0 = multiply_add_one(offset, sums[row, g], total0)
+        total1 = multiply_add(scale, group1, total1)
+        total1 = multiply_add_one(offset, sums[row + 1, g], total1)
+        total2 = multiply_add(scale, group2, total2)
+        total2 = multiply_add_one(offset, sums[row + 2, g], total2)
+        total3 = multiply_add(scale, group3, total3)
+        total3 = multiply_add_one(offset, sums[row + 3, g], total3)
+        at += n_bytes + 64
+        x += 32
+    y += row * y_step
     store_floats(y, total0)
     store_floats(y + y_step, total1)
     store_floats(y + 2 * y_step, total2)
@@ -333,17 +379,16 @@ def four_rows(bits, planes, at, n_groups, x, scales, sums, y, y_step):
 def block_product(bits, at, n_groups, x, scales, sums, y, y_step):
     "Writes 16 outputs of all rows: x (n, planes, c) in bytes, scales and sums (n, g)."
     n, planes, _ = x.shape
+    codes = x.ctypes.data
     row = 0
     while row + 4 <= n:
-        some = slice(row, row + 4)
-        from_x = x[row].ctypes.data
-        to = y + row * y_step
-        four_rows(bits, planes, at, n_groups, from_x, scales[some], sums[some], to, y_step)
+        four_rows(bits, planes, at, n_groups, codes, scales, sums, row, y, y_step)
         row += 4
-    while row < n:
-        to = y + row * y_step
-        one_row(bits, planes, at, n_groups, x[row].ctypes.data, scales[row], sums[row], to)
-        row += 1
+    if row + 2 <= n:
+        two_rows(bits, planes, at, n_groups, codes, scales, sums, row, y, y_step)
+        row += 2
+    if row < n:
+        one_row(bits, planes, at, n_groups, codes, scales, sums, row, y, y_step)
 
 # %% ../../nbs/04_compression/04_matvec.ipynb #290381d3
 @compiled
