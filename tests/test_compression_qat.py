@@ -122,8 +122,9 @@ def test_the_trainer_moves_codes_and_the_loss_falls():
     plan = TrainConfig(steps=20, batch_size=8, lr=5e-3, precision="float32", validate_every=0)
     Trainer(net, rows, plan).fit()
     assert not torch.equal(net.layers[0].ffn.down_proj.weight, before)
-    prepared_loss = rows_loss(net, rows)
+    prepared, prepared_loss = net(some_ids), rows_loss(net, rows)
     convert_qat(net)
+    assert torch.equal(net(some_ids), prepared)
     assert rows_loss(net, rows) == prepared_loss < rows_loss(at_once, rows) - 0.3
     codes = net.layers[0].ffn.down_proj.codes
     assert (codes != at_once.layers[0].ffn.down_proj.codes).float().mean() > 0.02
@@ -212,9 +213,10 @@ def test_ternary_models_learn_and_keep_their_outputs():
         prepare_qat(one, Ternary(16, activation_bits=8))
     plan = TrainConfig(steps=20, batch_size=8, lr=5e-3, precision="float32", validate_every=0)
     Trainer(net, rows, plan).fit()
-    prepared_loss = rows_loss(net, rows)
+    prepared, prepared_loss = net(some_ids), rows_loss(net, rows)
     convert_qat(net)
     convert_qat(at_once)
+    assert torch.equal(net(some_ids), prepared)
     assert rows_loss(net, rows) == prepared_loss < rows_loss(at_once, rows) - 0.3
 
 

@@ -206,6 +206,8 @@ def test_solution_file_bytes():
     assert yours == 24 + 8 + 40, f"64 weights of 3 bits, 2 scales and 10 floats: 72, not {yours}"
     assert file_bytes(1000, 0, 8, 1000) == 1004
     assert file_bytes(0, 7, 4, 32) == 28
+    in_layers, all_weights = 106_168_320, 134_515_008
+    assert abs(file_bytes(in_layers, all_weights - in_layers, 3, 32) / 166.5e6 - 1) < 0.01
 
 
 # nbs/04_compression/12_scorecard.ipynb #20cd3639

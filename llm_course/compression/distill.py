@@ -119,7 +119,7 @@ def _divergence(
         return kl(p, q)
     if beta == 1:
         return kl(q, p)
-    mixture = torch.logaddexp(p + math.log(beta), q + math.log(1 - beta))
+    mixture = torch.logaddexp(math.log(beta) + p, math.log(1 - beta) + q)  # ln(βeᵖ + (1 − β)e^q)
     return beta * kl(p, mixture) + (1 - beta) * kl(q, mixture)
 
 # %% ../../nbs/04_compression/09_distill.ipynb #2f27144d
@@ -142,7 +142,8 @@ def student_text(
     targets = torch.full_like(ids, IGNORE)
     targets[:, prompt - 1 : -1] = ids[:, prompt:]
     positions = torch.arange(width, device=ids.device).expand_as(ids)
-    return Batch(ids, targets, torch.zeros_like(ids), positions)
+    one_document = torch.zeros_like(ids)  # all of a row: each place sees all before it
+    return Batch(ids, targets, one_document, positions)
 
 
 def _draw(logits: Float[Tensor, "b v"], generator: torch.Generator | None) -> Int[Tensor, "b"]:

@@ -38,7 +38,7 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx, w, rounded, inside):
         ctx.save_for_backward(inside)
-        return rounded.clone()
+        return rounded.clone()  # what comes out is new, so that autograd can follow it
 
     @staticmethod
     def backward(ctx, grad):
@@ -95,13 +95,13 @@ class FakeQuantizedLinear(nn.Linear):
     "A linear that rounds its weights, and its inputs if asked, whenever it is called."
 
     config: Any  # how: see `prepare_qat`
-    linear_type: type[nn.Linear]  # what it was
+    linear_type: type[nn.Linear]  # the class of the linear before, for `convert_qat`
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, config: Any) -> "FakeQuantizedLinear":
         "The layer in the place of a linear, whose weight and bias it takes over."
         sizes = (linear.in_features, linear.out_features, linear.bias is not None)
-        layer = cls(*sizes, device="meta")
+        layer = cls(*sizes, device="meta")  # weights without numbers: they are replaced at once
         layer.weight, layer.bias = linear.weight, linear.bias
         layer.config, layer.linear_type = config, type(linear)
         return layer.train(linear.training)

@@ -531,7 +531,7 @@ def test_the_scorecard_marks_what_nothing_dominates(open_page):
 
     def cost(recipe, key):
         value = float(recipe["values"][key][0])
-        value = 0.0 if measures[key]["log"] and value <= 1e-6 else value
+        value = 0.0 if measures[key]["log"] and value <= card["zero"] else value
         return value if measures[key]["lower_is_better"] else -value
 
     page = open_page("scorecard.html")

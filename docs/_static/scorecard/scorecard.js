@@ -2,7 +2,7 @@
 const root = document.getElementById("scorecard");
 const SVG = "http://www.w3.org/2000/svg";
 const EDGE = { left: 74, right: 20, top: 14, bottom: 62 };
-const ZERO = 1e-6; // what is below it on a logarithmic axis stands at 0
+let ZERO = 0; // what is below it on a logarithmic axis stands at 0: the card says it
 const ZERO_ROOM = 90; // pixels of a logarithmic axis that belong to 0: several points stand there
 const FAMILIES = { original: "original", rounding: "rounding", student: "students", exact: "exact methods" };
 
@@ -87,6 +87,7 @@ function placed(recipes, x, y, mx, my) {
 }
 
 function start(card) {
+  ZERO = card.zero;
   const phone = matchMedia("(max-width: 767px)");
   const measures = Object.fromEntries(card.measures.map((m) => [m.key, m]));
   const picker = (id, chosen) => {
