@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-LABEL = re.compile(r"^(\w+):")
+LABEL = re.compile(r"^(\w+):\s*$")  # other lines begin with what they wait for, such as 08:
 INSTRUCTION = re.compile(r"\t(?:@!?U?P\w+ )?([A-Z][A-Z0-9_.]*)(.*);")
 
 
@@ -30,8 +30,10 @@ def machine_code(
     requests: list[dict[str, Any]],  # kernel, types, constants, options (such as num_warps)
     *,
     capability: int,  # of the GPU: 80 for an A100, 90 for an H100
-) -> list[dict[str, Any]]:  # for each: ptx, loop, shared, registers
-    """The assembler's text, the longest loop's instructions, bytes of shared memory, registers.
+) -> list[dict[str, Any]]:  # for each: ptx, lines, loop, shared, registers
+    """The assembler's text, the longest loop, bytes of shared memory, registers.
+
+    `lines` are the loop's instructions with their operands, `loop` their names.
 
     Raises `RuntimeError` where it can't be compiled.
     """
@@ -44,22 +46,27 @@ def machine_code(
     return json.loads(done.stdout)
 
 
-def longest_loop(sass: str) -> list[str]:
-    "The names of the instructions between a label and the last jump back to it."
-    names: list[str] = []
+def loop_lines(sass: str) -> list[str]:
+    "The instructions between a label and the last jump back to it, for the longest such loop."
+    lines: list[str] = []
     places: dict[str, int] = {}
     longest: list[str] = []
     for line in sass.splitlines():
         if found := LABEL.match(line):
-            places[found[1]] = len(names)
+            places[found[1]] = len(lines)
         elif found := INSTRUCTION.search(line):
-            names.append(found[1])
+            lines.append(found[1] + found[2])
             target = found[2].strip()
             if found[1] == "BRA" and target in places:
-                loop = names[places[target] :]
+                loop = lines[places[target] :]
                 if len(loop) > len(longest) and len(loop) > 1:
                     longest = loop
     return longest
+
+
+def longest_loop(sass: str) -> list[str]:
+    "The names of the longest loop's instructions."
+    return [line.split()[0] for line in loop_lines(sass)]
 
 
 def _compile(kernel: Any, request: dict[str, Any], capability: int) -> dict[str, Any]:
@@ -80,6 +87,7 @@ def _compile(kernel: Any, request: dict[str, Any], capability: int) -> dict[str,
     registers = _registers(made.asm["cubin"])
     return {
         "ptx": made.asm["ptx"],
+        "lines": loop_lines(made.asm["sass"]),
         "loop": loop,
         "shared": made.metadata.shared,
         "registers": registers,

@@ -451,6 +451,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                        'llm_course/compression/quantize.py'),
                                                  'llm_course.compression.quantize._PackedCodes.extra_repr': ( '04_compression/quantize.html#_packedcodes.extra_repr',
                                                                                                               'llm_course/compression/quantize.py'),
+                                                 'llm_course.compression.quantize._are_codes': ( '04_compression/quantize.html#_are_codes',
+                                                                                                 'llm_course/compression/quantize.py'),
                                                  'llm_course.compression.quantize._check_bits': ( '04_compression/quantize.html#_check_bits',
                                                                                                   'llm_course/compression/quantize.py'),
                                                  'llm_course.compression.quantize._check_group_size': ( '04_compression/quantize.html#_check_group_size',

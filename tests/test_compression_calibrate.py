@@ -245,7 +245,7 @@ def test_what_cannot_be_calibrated_is_refused_with_the_reason():
             gptq(random_weight(), moments, Rounding(4))
         with expect_fail(ValueError, message):
             scale_by_activations(random_weight(), moments, Rounding(4))
-    with expect_fail(ValueError, "damping is a share between 0 and 1"):
+    with expect_fail(ValueError, "damping is a part between 0 and 1"):
         gptq(random_weight(), torch.eye(32), Rounding(4), damping=0)
 
 

@@ -59,6 +59,21 @@ def best_scale(w: Tensor, bits: int) -> Tensor:
     return best
 
 
+# nbs/04_compression/01_quantize.ipynb #9eb32fad
+def test_a_matrix_gets_torchaos_scales_and_codes():
+    quantization = pytest.importorskip("torchao.quantization")
+    w = random_weights(24, 64)
+    net = nn.Sequential(nn.Linear(64, 24, bias=False))
+    net[0].weight.data = w.clone()
+    grain = quantization.PerGroup(32)
+    quantization.quantize_(net, quantization.IntxWeightOnlyConfig(torch.int3, granularity=grain))
+    theirs = net[0].weight
+    scale, zero = choose_scale(w, 3, 32)
+    codes = quantize(w, scale, zero, 3)
+    assert torch.equal(scale, theirs.scale) and torch.equal(codes, theirs.qdata)
+    assert torch.equal(dequantize(codes, scale, zero), theirs.dequantize())
+
+
 # nbs/04_compression/01_quantize.ipynb #ea8c9620
 def test_what_cannot_be_quantized_is_refused_with_the_reason():
     from llm_course.training.finetune import add_lora
@@ -269,6 +284,10 @@ def test_a_quantized_model_survives_files_copies_and_moves():
         outputs = net(some_ids)
         packed = net.state_dict()["layers.0.ffn.down_proj.codes"]
         assert packed.dtype == torch.uint8 and packed.numel() == 32 * 64 * config.weight.bits / 8
+        zero = net.state_dict().get("layers.0.ffn.down_proj.zero")
+        if zero is not None:  # 32 rows of 4 groups
+            whole = config.weight.whole_zero
+            assert zero.numel() == (32 * 4 * config.weight.bits / 8 if whole else 32 * 4)
         blank = small_model(seed=1)
         quantize_(blank, config)
         with tempfile.TemporaryDirectory() as place:

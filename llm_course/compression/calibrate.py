@@ -53,7 +53,7 @@ def gptq(
     moments: Float[Tensor, "c c"],  # of the layer's inputs: see `input_moments`
     rounding: Rounding,
     *,
-    damping: float = 0.01,  # a share of the mean square of a channel, added to all of them
+    damping: float = 0.01,  # this part of the mean square of a channel is added to all of them
 ) -> tuple[Int8[Tensor, "o c"], Float[Tensor, "p g"], Float[Tensor, "p g"]]:
     """Codes, scales and zero points: each column rounded, its error passed on to later columns.
 
@@ -65,22 +65,21 @@ def gptq(
     factor = _cholesky_of_inverse(moments, damping)  # c c
     grouped = isinstance(rounding.group_size, int)
     size = w.shape[1] // scale.shape[1] if grouped else w.shape[1]
-    of_group = Rounding(rounding.bits, None, rounding.symmetric, rounding.whole_zero)
+    one_group = Rounding(rounding.bits, None, rounding.symmetric, rounding.whole_zero)
     rest = w.detach().float().T.contiguous()  # c o: what is still to be rounded, as it is by then
     codes = torch.empty(rest.shape, dtype=torch.int8, device=w.device)
     for group, start in enumerate(range(0, len(rest), size)):
         stop = start + size
         if grouped:
-            found = of_group.choose_scale(rest[start:stop].T)
-            scale[:, group], zero[:, group] = found[0][:, 0], found[1][:, 0]
+            new_scale, new_zero = one_group.choose_scale(rest[start:stop].T)  # o 1
+            scale[:, group], zero[:, group] = new_scale[:, 0], new_zero[:, 0]
         s, z = scale[:, group : group + 1], zero[:, group : group + 1]
         errors = torch.zeros_like(rest[start:stop])
         for column in range(start, stop):
             old = rest[column, :, None]  # o 1
             code = quantize(old, s, z, rounding.bits)
             error = (dequantize(code, s, z) - old)[:, 0] / factor[column, column]
-            shares = factor[column, column + 1 : stop]
-            rest[column + 1 : stop] += torch.outer(shares, error)
+            rest[column + 1 : stop] += torch.outer(factor[column, column + 1 : stop], error)
             codes[column], errors[column - start] = code[:, 0], error
         rest[stop:] += factor[start:stop, stop:].T @ errors  # the later groups, all at once
     return codes.T.contiguous(), scale.to(w.dtype), zero.to(w.dtype)
@@ -104,7 +103,7 @@ def _check_moments(w: Tensor, moments: Tensor, damping: float = 0.01) -> None:
     if not moments.isfinite().all():
         raise ValueError("the moments are not finite: some input of the layer was not")
     if not 0 < damping < 1:
-        raise ValueError(f"damping is a share between 0 and 1 such as 0.01, got {damping}")
+        raise ValueError(f"damping is a part between 0 and 1 such as 0.01, got {damping}")
 
 # %% ../../nbs/04_compression/02_calibrate.ipynb #5fbf6082
 def scale_by_activations(
@@ -154,13 +153,14 @@ def calibrate_(
     """Quantizes a model, block by block, looking at what each layer is fed.
 
     Each block sees what the quantized blocks before it give. "scale" multiplies columns, and
-    divides what feeds them: the norm before them, or the up-projection. Raises `ValueError`,
-    before anything is changed, for no batches, and as `quantize_` does.
+    divides what feeds them: the norm before them, or the up-projection. Raises `ValueError` for
+    no batches, and as `quantize_` does, before anything is changed; and for inputs that aren't
+    finite, when their block is reached.
     """
     check_config(config)
     ids = _check_batches(model, batches, method)
     linears = {p: m for p, m in linears_to_quantize(model, config, skip).items() if "layers." in p}
-    streams, turns = _beginnings(model, ids)
+    streams, turns = _beginnings(model, ids)  # what enters the first block; how positions rotate
     for number in tqdm(range(len(model.layers)), disable=not progress, leave=False):
         block = model.layers[number]
         run = _runner(model, number)

@@ -49,7 +49,7 @@ def _few_tokens(
     part,  # groups of a part of the split
     BITS: tl.constexpr,
     N: tl.constexpr,  # tokens at a time: n, filled up to a power of two
-    STEPS: tl.constexpr,  # strips of 16 words at a time
+    STEPS: tl.constexpr,  # of 16 words, in a round
 ):
     "All tokens times a part of one block: 16 outputs."
     block = tl.program_id(0).to(tl.int64)
@@ -87,7 +87,8 @@ def _few_tokens(
     token = tl.arange(0, N)[:, None]
     lane = tl.arange(0, 16)[None, :]
     n_outputs = 16 * tl.num_programs(0)
-    to = out + (tl.program_id(1) * n + token) * n_outputs + 16 * block + lane
+    row = tl.program_id(1) * n + token  # of this part's sums
+    to = out + row * n_outputs + 16 * block + lane
     tl.store(to, y.to(out.dtype.element_ty), mask=token < n)
 
 # %% ../../nbs/04_compression/07_gpu.ipynb #7b938320
@@ -127,7 +128,8 @@ def _many_tokens(
     held = (token < n)[:, None]
     real = (block < n_blocks)[None, :]
     byte = tl.arange(0, 4 * BITS)  # of an output's group
-    place = (64 * (byte // 4) + byte % 4)[:, None] + 4 * lane[None, :]  # bytes, outputs
+    in_step = (64 * (byte // 4) + byte % 4)[:, None]  # where each byte's step begins, and its byte
+    place = in_step + 4 * lane[None, :]  # bytes, outputs
     x_at = x + token.to(tl.int64)[:, None] * (32 * groups) + byte[None, :]
     y = tl.zeros((BM, 16 * BLOCKS), tl.float32)
     for group in range(first, end):

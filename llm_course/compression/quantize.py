@@ -81,7 +81,7 @@ def quantize(
 ) -> Int8[Tensor, "o c"]:
     "Each number's code: w / scale, rounded, plus the zero point, and kept within 2ᵇ levels."
     first, last = code_range(_check_bits(bits))
-    steps = _grouped(w, scale.shape[1]) * (1 / scale)[..., None]  # o g n; as torchao divides
+    steps = _grouped(w, scale.shape[1]) * (1 / scale)[..., None]  # o g n
     zero = zero[..., None]  # p g 1: one for each group, and for all rows where p is 1
     whole = torch.round(zero)
     part = zero - whole  # 0 for a whole zero point
@@ -148,7 +148,7 @@ def _ranges(w: Tensor, group_size: GroupSize) -> tuple[Tensor, Tensor]:
 def _scale_between(low: Tensor, high: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
     "Scale and zero point, where the first code means `low` and the last one `high`."
     scale = (high - low) / (last - first)
-    constant = scale <= low.abs() * 1e-6
+    constant = scale <= low.abs() * 1e-6  # all numbers are the same: there is no range
     scale = torch.where(constant, low.abs(), scale)  # so that one code is that number
     scale = scale.clamp(min=torch.finfo(scale.dtype).smallest_normal)
     return scale, first - low / scale
@@ -344,10 +344,11 @@ def unpack_codes(
 
 
 class _PackedCodes(nn.Module):
-    "A module with `codes` and `bits`, whose codes are packed in its `state_dict`."
+    "A module with `codes`, whose codes and whole zero points are packed in its `state_dict`."
 
     codes: nn.Parameter
     scale: nn.Parameter
+    zero: nn.Parameter | None
     bits: int
     activation_bits: int | None
 
@@ -362,19 +363,35 @@ class _PackedCodes(nn.Module):
     def _save_to_state_dict(self, destination, prefix, keep_vars):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[prefix + "codes"] = pack_codes(self.codes.detach(), self.bits)
+        if self.zero is not None and _are_codes(self.zero, self.bits):
+            zero = self.zero.detach().to(torch.int8)
+            destination[prefix + "zero"] = pack_codes(zero, self.bits)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        packed = state_dict.get(prefix + "codes")
-        n_bytes = math.ceil(self.codes.numel() * self.bits / 8)
-        if packed is not None and packed.dtype == torch.uint8 and packed.shape == (n_bytes,):
-            state_dict[prefix + "codes"] = unpack_codes(packed, self.bits, self.codes.shape)
+        for name in ("codes", "zero"):
+            packed, own = state_dict.get(prefix + name), getattr(self, name)
+            if packed is None or own is None:
+                continue
+            n_bytes = math.ceil(own.numel() * self.bits / 8)
+            if packed.dtype == torch.uint8 and packed.shape == (n_bytes,):
+                found = unpack_codes(packed, self.bits, own.shape)
+                state_dict[prefix + name] = found.to(own.dtype)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _are_codes(zero: Tensor, bits: int) -> bool:
+    "Whether all zero points are whole, and so fit in `bits` bits."
+    if zero.device.type == "meta":
+        return False
+    first, last = code_range(bits)
+    return bool(((zero == zero.round()) & (zero >= first) & (zero <= last)).all())
 
 
 class QuantizedLinear(_PackedCodes):
     """A linear whose weights are codes; each call turns them back into numbers.
 
-    In memory a code takes a byte; in its `state_dict`, and so on disk, `bits` bits.
+    In memory a code takes a byte; in its `state_dict`, and so on disk, `bits` bits, and so does a
+    whole zero point.
     """
 
     def __init__(
@@ -562,7 +579,7 @@ def quantize_(
     replaced: dict[int, nn.Module] = {}
     with torch.no_grad():
         for path, linear in linears.items():
-            if id(linear) not in replaced:
+            if id(linear) not in replaced:  # a layer of two names is rounded once
                 replaced[id(linear)] = QuantizedLinear.from_linear(linear, config)
             model.set_submodule(path, replaced[id(linear)])
     return list(linears)

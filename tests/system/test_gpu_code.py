@@ -39,6 +39,6 @@ def test_what_does_not_compile_is_an_error():
 
 
 def test_the_longest_loop_is_found():
-    lines = ["\tMOV R1;", "LBB1:", "\tLDG R2, [R3];", "\t@P0 FFMA R1, R2;", "\t@P1 BRA LBB1;"]
-    lines += ["LBB2:", "\tBRA LBB2;", "\tEXIT;"]
+    lines = ["--:1\tMOV R1;", "LBB1:", "--:2\tLDG R2, [R3];", "08:1\t@P0 FFMA R1, R2;"]
+    lines += ["\t@P1 BRA LBB1;", "LBB2:", "\tBRA LBB2;", "\tEXIT;"]
     assert longest_loop("\n".join(lines)) == ["LDG", "FFMA", "BRA"]
