@@ -89,7 +89,7 @@ def test_the_step_is_the_layers():
             assert (by_layers - by_step).norm() < 2e-3 * by_layers.norm()
 
 
-# nbs/04_compression/06_step.ipynb #9a8625f3
+# nbs/04_compression/06_step.ipynb #8abc821e
 def test_the_step_in_shared_blocks():
     """In shared blocks too the step gives the layers' states, and writes into no shared block"""
     def states_in_blocks(model, t):
@@ -128,7 +128,7 @@ def test_the_step_in_shared_blocks():
             assert (by_layers - by_step).norm() < 2e-3 * by_layers.norm()
 
 
-# nbs/04_compression/06_step.ipynb #5eb56efc
+# nbs/04_compression/06_step.ipynb #45e8614a
 def test_other_pools_are_left_to_the_layers():
     from fastcore.test import expect_fail
 
