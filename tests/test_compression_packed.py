@@ -46,12 +46,12 @@ def test_the_ways_agree():
     layer = PackedLinear(pack_blocks(codes, scale, -8 * scale, 4), torch.randn(96))
     x = torch.randn(2, 3, 64, generator=generator)
     weights = block_weights(layer.blocks)
-    exact = (x.double() @ weights.double().T) + layer.bias.double()
+    true = (x.double() @ weights.double().T) + layer.bias.double()
     for way, tolerance in (("int16", 1e-4), ("int8", 2e-2), ("bfloat16", 1e-2), ("float32", 1e-6)):
         layer.way = way
         y = layer(x)
         assert y.shape == (2, 3, 96) and y.dtype == x.dtype
-        assert (y - exact).norm() < tolerance * exact.norm(), way
+        assert (y - true).norm() < tolerance * true.norm(), way
         given = x.clone().requires_grad_()
         layer(given).square().sum().backward()
         expected = 2 * y @ weights  # of exact inputs, whatever the way
@@ -68,8 +68,8 @@ def test_large_matrices_are_taken_in_pieces():
     scale = torch.rand(2560, 32, generator=generator)
     blocks = pack_blocks(codes, scale, -8 * scale, 4)
     x = torch.randn(3, 1024, generator=generator)
-    exact = x @ block_weights(blocks).T
-    assert (multiply_unpacked(x, blocks) - exact).norm() < 1e-5 * exact.norm()
+    true = x @ block_weights(blocks).T
+    assert (multiply_unpacked(x, blocks) - true).norm() < 1e-5 * true.norm()
 
 
 # nbs/04_compression/05_packed.ipynb #ed6f3b9b
