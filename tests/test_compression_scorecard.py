@@ -147,6 +147,8 @@ def test_what_cannot_stand_on_a_card_is_refused():
         score(small_lm(vocab_size=30), lm, rows)
     with expect_fail(TypeError, "lm is a LanguageModel"):
         score(lm.model, lm, rows)
+    with expect_fail(TypeError, "a model is an nn.Module"):
+        held_bytes("lm")
     with expect_fail(TypeError, "a text in Rows, got str"):
         score(lm, lm, "some text")
     with expect_fail(ValueError, "at least 2 rows of text, got 1"):

@@ -89,7 +89,7 @@ def test_the_step_is_the_layers():
             assert (by_layers - by_step).norm() < 2e-3 * by_layers.norm()
 
 
-# nbs/04_compression/06_step.ipynb #9a8625f3
+# nbs/04_compression/06_step.ipynb #8abc821e
 def test_the_step_in_shared_blocks():
     """In shared blocks too the step gives the layers' states, and writes into no shared block"""
     def states_in_blocks(model, t):
@@ -128,7 +128,7 @@ def test_the_step_in_shared_blocks():
             assert (by_layers - by_step).norm() < 2e-3 * by_layers.norm()
 
 
-# nbs/04_compression/06_step.ipynb #5eb56efc
+# nbs/04_compression/06_step.ipynb #45e8614a
 def test_other_pools_are_left_to_the_layers():
     from fastcore.test import expect_fail
 
@@ -140,8 +140,8 @@ def test_other_pools_are_left_to_the_layers():
     ids = torch.tensor([[5, 17, 80, 3, 41]])
     with torch.inference_mode():
         states = []
-        for step in (None, model.step):
-            model.step = step
+        for used in (None, model.step):
+            model.step = used
             cache = PagedKVCache(KVPool(8, block_size=4, int8=True))
             states.append([model.hidden_states(ids, cache) for _ in range(4)])
             assert cache.lengths == [20]
@@ -169,13 +169,13 @@ def test_other_pools_are_left_to_the_layers():
 # nbs/04_compression/06_step.ipynb #67074d9f
 def test_generation_with_the_step_writes_the_same():
     model = packed_model()
-    prompts = [[5, 17, 80, 3, 41], [9], [64, 2, 33]]
-    expected = [list(generate(model, prompt, 20)) for prompt in prompts]
+    beginnings = [[5, 17, 80, 3, 41], [9], [64, 2, 33]]
+    expected = [list(generate(model, ids, 20)) for ids in beginnings]
     enable_step(model)
     taken = watch(model)
     with torch.inference_mode():
-        assert [list(generate(model, prompt, 20)) for prompt in prompts] == expected
-        assert generate_batch(model, prompts, 20) == expected
+        assert [list(generate(model, ids, 20)) for ids in beginnings] == expected
+        assert generate_batch(model, beginnings, 20) == expected
     assert sum(taken) == 4 * 19  # all but the prompts: three texts alone, and three together
 
 

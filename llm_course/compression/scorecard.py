@@ -50,6 +50,8 @@ def pareto(
 # %% ../../nbs/04_compression/12_scorecard.ipynb #49e98268
 def held_bytes(model: nn.Module) -> int:
     "Bytes of memory under a model's parameters and buffers; what is shared counts once."
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"a model is an nn.Module, such as lm.model; got {type(model).__name__}")
     memory = {}
     for tensor in chain(model.parameters(), model.buffers()):
         storage = tensor.untyped_storage()

@@ -73,7 +73,7 @@ def offer_core(builder):
     "Lets another thread have the core, if one wants it."
     return _call(builder, "llm_course_offer_core", ir.IntType(32), [])
 
-
+# %% ../../nbs/04_compression/06_step.ipynb #a30a8c82
 _LOOKS = 4000  # before the core is offered
 
 
@@ -250,7 +250,7 @@ def attend_one(q, keys, values, head, blocks, scores, out):
     for i in range(len(out)):
         out[i] /= total
 
-
+# %% ../../nbs/04_compression/06_step.ipynb #47cc49a1
 @compiled
 def do_attention(counters, sizes, rows, q, keys, values, attended):
     "Each head's output, rounded: phase 2."
@@ -323,7 +323,7 @@ def _floats(address, shape):
     "Floats that lie at an address, as an array."
     return carray(_as_pointer(address), shape, np.float32)
 
-
+# %% ../../nbs/04_compression/06_step.ipynb #8a671510
 @compiled
 def all_layers(counters, at, held, stored, sizes, rows, x, q, attended, hidden):
     "One thread's part of a decoding step: x becomes what the last norm takes."
