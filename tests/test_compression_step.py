@@ -12,6 +12,7 @@ from llm_course.transformers.cache import KVCache
 from llm_course.transformers.flash import flash_attention
 from llm_course.transformers.generation import generate, generate_batch
 from llm_course.transformers.model import Config, Transformer
+from llm_course.transformers.paged import KVPool, PagedKVCache
 
 
 def packed_model(**given):
@@ -27,6 +28,19 @@ def packed_model(**given):
         if isinstance(module, PackedLinear):
             module.way = "int16"
     return model.eval()
+
+
+def watch(model):
+    "A list that gets, at each call of a model's step, whether the step was taken."
+    fast, taken = model.step, []
+
+    def watched(new, cache):
+        states = fast(new, cache)
+        taken.append(states is not None)
+        return states
+
+    model.step = watched
+    return taken
 
 
 # nbs/04_compression/06_step.ipynb #03d19839
@@ -75,23 +89,90 @@ def test_the_step_is_the_layers():
             assert (by_layers - by_step).norm() < 2e-3 * by_layers.norm()
 
 
+# nbs/04_compression/06_step.ipynb #9a8625f3
+def test_the_step_in_shared_blocks():
+    """In shared blocks too the step gives the layers' states, and writes into no shared block"""
+    def states_in_blocks(model, t):
+        "Of forks, of a text that shares its beginning with them, and after a crop."
+        drawn = torch.randint(96, (5, 11), generator=torch.Generator().manual_seed(2))
+        pool = KVPool(64, block_size=4)
+        texts, other, kept = PagedKVCache(pool, 2), PagedKVCache(pool), PagedKVCache(pool)
+        model.hidden_states(drawn[:2], texts)
+        texts.crop([11, 6])
+        texts.fork(1)
+        texts.fork(1)  # three texts share a block that is half full
+        other.adopt(0, texts.blocks(0)[:2], 8)
+        kept.adopt(0, texts.blocks(0), 11)
+        before = [pool.k(layer)[kept.blocks(0)].clone() for layer in range(3)]
+        states = []
+        for k in range(6):
+            if k == 3:
+                texts.crop([9, 9, 6, 7])
+            new = (drawn[:, :t] + k) % 96
+            states += [model.hidden_states(new[:4], texts), model.hidden_states(new[4:], other)]
+        for layer, keys in enumerate(before):
+            assert torch.equal(pool.k(layer)[kept.blocks(0)], keys)
+        assert texts.lengths == [9 + 3 * t, 9 + 3 * t, 6 + 3 * t, 7 + 3 * t]
+        return states
+
+
+    for heads, kv, t in ((4, 2, 1), (4, 1, 5), (2, 2, 3)):
+        model = packed_model(n_heads=heads, n_kv_heads=kv)
+        with torch.inference_mode():
+            expected = states_in_blocks(model, t)
+            enable_step(model)
+            taken = watch(model)
+            found = states_in_blocks(model, t)
+        assert taken == [False] + 12 * [True]  # all but the prompt
+        for by_layers, by_step in zip(expected, found):
+            assert (by_layers - by_step).norm() < 2e-3 * by_layers.norm()
+
+
+# nbs/04_compression/06_step.ipynb #5eb56efc
+def test_other_pools_are_left_to_the_layers():
+    from fastcore.test import expect_fail
+
+    from llm_course.transformers.paged import PoolExhausted
+
+    model = packed_model()
+    enable_step(model)
+    taken = watch(model)
+    ids = torch.tensor([[5, 17, 80, 3, 41]])
+    with torch.inference_mode():
+        states = []
+        for step in (None, model.step):
+            model.step = step
+            cache = PagedKVCache(KVPool(8, block_size=4, int8=True))
+            states.append([model.hidden_states(ids, cache) for _ in range(4)])
+            assert cache.lengths == [20]
+        assert all(torch.equal(a, b) for a, b in zip(*states))
+        cache = PagedKVCache(KVPool(8, block_size=4))
+        x = torch.randn(1, 4, 5, 32, dtype=torch.bfloat16)
+        for layer in range(3):
+            cache.attend(layer, x, x[:, :2], x[:, :2], attend=flash_attention)
+        cache.advance(5)
+        with expect_fail(ValueError, contains="the pool holds torch.bfloat16"):
+            model(ids, cache)
+        for other in (dict(n_layers=2), dict(n_kv_heads=4), dict(n_layers=4)):
+            for cache in (KVCache(), PagedKVCache(KVPool(8, block_size=4))):
+                packed_model(**other)(ids, cache)
+                assert model.step(ids, cache) is None
+        assert not any(taken)
+        cache = PagedKVCache(KVPool(2, block_size=4))
+        model(ids, cache)
+        with expect_fail(PoolExhausted, contains="free a sequence"):
+            model(ids, cache)
+        assert cache.lengths == [5] and model(ids[:, :3], cache).isfinite().all()
+        assert taken[-1]
+
+
 # nbs/04_compression/06_step.ipynb #67074d9f
 def test_generation_with_the_step_writes_the_same():
     model = packed_model()
     prompts = [[5, 17, 80, 3, 41], [9], [64, 2, 33]]
     expected = [list(generate(model, prompt, 20)) for prompt in prompts]
     enable_step(model)
-    taken = []
-    fast = model.step
-
-
-    def watched(new, cache):
-        states = fast(new, cache)
-        taken.append(states is not None)
-        return states
-
-
-    model.step = watched
+    taken = watch(model)
     with torch.inference_mode():
         assert [list(generate(model, prompt, 20)) for prompt in prompts] == expected
         assert generate_batch(model, prompts, 20) == expected

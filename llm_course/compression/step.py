@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'MOST_STEP_ROWS', 'atomic_load', 'offer_core', 'wait_for', 'Sizes', 'RowsOf', 'Rounded', 'rounded_space',
-           'add_product', 'norm_and_round', 'turn', 'do_heads', 'attend_one', 'do_attention', 'gate_piece', 'do_gate',
-           'all_layers', 'why_no_step', 'DecodingStep', 'enable_step', 'compile_step']
+           'add_product', 'norm_and_round', 'turn', 'do_heads', 'score_block', 'add_block', 'attend_one',
+           'do_attention', 'gate_piece', 'do_gate', 'all_layers', 'why_no_step', 'DecodingStep', 'enable_step',
+           'compile_step']
 
 # %% ../../nbs/04_compression/06_step.ipynb #c621532e
 import ctypes
@@ -41,8 +42,9 @@ from llm_course.compression.packed import (
 )
 from ..transformers.blocks import RMSNorm, SwiGLU
 from ..transformers.cache import KVCache
-from ..transformers.model import _where
+from ..transformers.model import Config, _where
 from ..transformers.multihead import Cache
+from ..transformers.paged import PagedKVCache
 from ..transformers.positions import rope_amplitude, rope_cos_sin
 
 # %% ../../nbs/04_compression/06_step.ipynb #079d767f
@@ -101,7 +103,7 @@ class Sizes(NamedTuple):
 class RowsOf(NamedTuple):
     "What each row is."
 
-    sequence: Any  # its text: (n,)
+    blocks: Any  # its text's, in the cache: (n, m)
     position: Any  # its place in the text: (n,)
     cos: Any  # of its position's angles: (n, d/2)
     sin: Any
@@ -177,6 +179,7 @@ def turn(row, half, y, cos, sin, out):
 def do_heads(counters, sizes, rows, weights, x, q, keys, values):
     "Queries into q, keys and values into the cache: phase 1."
     n, _, width = x.codes.shape
+    size = keys.shape[2]  # tokens a block
     n_q = sizes.n_heads
     n_qk = n_q + sizes.n_kv_heads
     n_all = n_qk + sizes.n_kv_heads
@@ -189,41 +192,62 @@ def do_heads(counters, sizes, rows, weights, x, q, keys, values):
             break
         for p in range(d // 16):
             at = weights + (head * (d // 16) + p) * one_block
-            to = y.ctypes.data + 64 * p
-            block_product(4, at, width // 32, x.codes, x.scales, x.sums, to, 4 * d)
+            out = y.ctypes.data + 64 * p
+            block_product(4, at, width // 32, x.codes, x.scales, x.sums, out, 4 * d)
         for row in range(n):
-            owner = rows.sequence[row]
             place = rows.position[row]
+            block = rows.blocks[row, place // size]
             if head < n_q:
                 turn(row, d // 2, y, rows.cos, rows.sin, q[row, head])
             elif head < n_qk:
-                turn(row, d // 2, y, rows.cos, rows.sin, keys[owner, head - n_q, place])
+                to = keys[block, head - n_q, place % size]
+                turn(row, d // 2, y, rows.cos, rows.sin, to)
             else:
-                values[owner, head - n_qk, place] = y[row]
+                values[block, head - n_qk, place % size] = y[row]
         atomic_add(counters + 8, 1)
     wait_for(counters + 8, n_all)
 
 # %% ../../nbs/04_compression/06_step.ipynb #d19d8679
 @compiled
-def attend_one(q, keys, values, n_held, scores, out):
-    "Softmax of q · keys / √d, and the mean of the values that it weighs."
+def score_block(q, keys, first, scores):
+    "Writes q · key / √d of a block's tokens from scores[first] on; the largest of them."
     d = len(q)
     scale = np.float32(1 / math.sqrt(d))
     largest = np.float32(-np.inf)
-    for place in range(n_held):
+    for place in range(min(len(keys), len(scores) - first)):
         score = np.float32(0)
         for i in range(d):
             score += q[i] * keys[place, i]
-        scores[place] = score * scale
-        largest = max(largest, scores[place])
+        scores[first + place] = score * scale
+        largest = max(largest, scores[first + place])
+    return largest
+
+
+@compiled
+def add_block(values, first, scores, largest, out):
+    "Adds a block's values to out, weighed by exp(score - largest); the sum of the weights."
+    total = np.float32(0)
+    for place in range(min(len(values), len(scores) - first)):
+        weight = np.float32(math.exp(scores[first + place] - largest))
+        total += weight
+        for i in range(len(out)):
+            out[i] += weight * values[place, i]
+    return total
+
+
+@compiled
+def attend_one(q, keys, values, head, blocks, scores, out):
+    "Softmax of q · keys / √d, and the mean of the values that it weighs."
+    size = keys.shape[2]
+    n_blocks = (len(scores) + size - 1) // size
+    largest = np.float32(-np.inf)
+    for k in range(n_blocks):
+        largest = max(largest, score_block(q, keys[blocks[k], head], k * size, scores))
     total = np.float32(0)
     out[:] = 0
-    for place in range(n_held):
-        weight = np.float32(math.exp(scores[place] - largest))
-        total += weight
-        for i in range(d):
-            out[i] += weight * values[place, i]
-    for i in range(d):
+    for k in range(n_blocks):
+        total += add_block(values[blocks[k], head], k * size, scores, largest, out)
+    for i in range(len(out)):
         out[i] /= total
 
 
@@ -241,10 +265,9 @@ def do_attention(counters, sizes, rows, q, keys, values, attended):
             break
         row = piece // n_heads
         head = piece % n_heads
-        owner = rows.sequence[row]
+        held = scores[: rows.position[row] + 1]
         key = head // queries_a_key
-        n_held = rows.position[row] + 1
-        attend_one(q[row, head], keys[owner, key], values[owner, key], n_held, scores, out)
+        attend_one(q[row, head], keys, values, key, rows.blocks[row], held, out)
         codes, scales, sums = attended.codes[row], attended.scales[row], attended.sums[row]
         for g in range(groups):
             round_group(out, 32 * g, codes, scales, sums, head * groups + g)
@@ -302,14 +325,13 @@ def _floats(address, shape):
 
 
 @compiled
-def all_layers(counters, at, held, room, sizes, rows, x, q, attended, hidden):
+def all_layers(counters, at, held, stored, sizes, rows, x, q, attended, hidden):
     "One thread's part of a decoding step: x becomes what the last norm takes."
     n, width = x.shape
     normed = np.empty(width, np.float32)
     codes = np.empty((n, attended.codes.shape[1], width), np.int8)
     scales = np.empty((n, width // 32), np.float32)
     given = Rounded(codes, scales, np.empty_like(scales))
-    stored = (rows.sequence.max() + 1, sizes.n_kv_heads, room, sizes.head_dim)
     for layer in range(len(at)):
         norm1, qkv, output, norm2, gate_up, down = at[layer]
         keys = _floats(held[layer, 0], stored)
@@ -366,7 +388,8 @@ class DecodingStep:
     def __call__(self, ids: Tensor, cache: Cache | None) -> Tensor | None:
         "As `hidden_states`: b t c. None for what it leaves to the layers."
         n = ids.numel() if isinstance(ids, Tensor) and ids.ndim == 2 else 0
-        if not 0 < n <= MOST_STEP_ROWS or type(cache) is not KVCache or not any(cache.lengths):
+        kinds = (KVCache, PagedKVCache)
+        if not 0 < n <= MOST_STEP_ROWS or type(cache) not in kinds or not any(cache.lengths):
             return None
         if torch.is_grad_enabled() or self._planes(n) == 0:
             return None
@@ -376,9 +399,9 @@ class DecodingStep:
         except (KeyError, AttributeError):  # a layer was exchanged for one of another kind
             return None
         layers = cache.grow(ids.shape[1])
-        if any(x.dtype != torch.float32 or not x.is_contiguous() for kv in layers for x in kv):
+        if not _fit(layers, self.model.config):
             return None
-        states = self._run(ids, positions, layers, addresses)
+        states = self._run(ids, positions, layers, _block_table(cache), addresses)
         cache.advance(ids.shape[1])
         return states
 
@@ -387,7 +410,9 @@ class DecodingStep:
         way = self.model.layers[0].attn.qkv_proj.way or fastest_way(n)
         return {"int16": 2, "int8": 1}.get(way, 0)
 
-    def _run(self, ids: Tensor, positions: Tensor, layers: list, addresses: Any) -> Tensor:
+    def _run(
+        self, ids: Tensor, positions: Tensor, layers: list, table: Any, addresses: Any
+    ) -> Tensor:
         model, (b, t) = self.model, ids.shape
         c = model.config
         n = b * t
@@ -398,9 +423,9 @@ class DecodingStep:
         given = (
             addresses,
             np.array([[k.data_ptr(), v.data_ptr()] for k, v in layers]),
-            layers[0][0].shape[2],
+            tuple(layers[0][0].shape),
             sizes,
-            _rows(model, positions, t),
+            _rows(model, positions, table.repeat(t, 0)),
             x.numpy(),
             np.empty((n, c.n_heads, c.head_dim), np.float32),
             rounded_space(n, planes, c.n_heads * c.head_dim),
@@ -425,15 +450,33 @@ def _addresses(block: Any) -> list[int]:
     return [tensor.data_ptr() for tensor in tensors]
 
 
-def _rows(model: PackedTransformer, positions: Tensor, t: int) -> RowsOf:
+def _fit(layers: list[tuple[Tensor, Tensor]], config: Config) -> bool:
+    "Whether these are the keys and values of such a model, in float32, all of one shape."
+    if len(layers) != config.n_layers:
+        return False
+    shape = layers[0][0].shape
+    tensors = [x for pair in layers for x in pair]
+    if any(x.shape != shape or x.dtype != torch.float32 for x in tensors):
+        return False
+    whole = all(x.is_contiguous() for x in tensors) and layers[0][0].device.type == "cpu"
+    return whole and (shape[1], shape[3]) == (config.n_kv_heads, config.head_dim)
+
+
+def _block_table(cache: KVCache | PagedKVCache) -> Any:
+    "Which blocks each text has: (b, m). A `KVCache` is one large block for each."
+    if isinstance(cache, PagedKVCache):
+        return cache.block_table.numpy().astype(np.int64)
+    return np.arange(len(cache.lengths))[:, None]
+
+
+def _rows(model: PackedTransformer, positions: Tensor, blocks: Any) -> RowsOf:
     "What each of the b · t rows is."
     flat = positions.reshape(-1)
     amplitude = rope_amplitude(model.config.rope_scaling)
     cos, sin = rope_cos_sin(flat, model.frequencies, amplitude)
     half = cos.shape[1] // 2  # the second half of the sines has no minus
     cos, sin = cos[:, :half].contiguous(), sin[:, half:].contiguous()
-    sequence = np.arange(len(flat)) // t
-    return RowsOf(sequence, flat.numpy().astype(np.int64), cos.numpy(), sin.numpy())
+    return RowsOf(blocks, flat.numpy().astype(np.int64), cos.numpy(), sin.numpy())
 
 # %% ../../nbs/04_compression/06_step.ipynb #3a789edc
 def enable_step(model: PackedTransformer) -> str | None:

@@ -712,6 +712,17 @@ class PagedKVCache(BlockTables):
         ends = [n + t for n in self._n]
         return _Plan((t, self.version), slots.flatten(), table, ends)
 
+    def grow(self, t: SupportsIndex) -> list[tuple[Tensor, Tensor]]:
+        """Every layer's keys and values, n_blocks hk s d, with blocks for `t` more tokens a row.
+
+        For a kernel that writes them itself, where `block_table` says and each row ends, and then
+        calls `advance(t)`. No block that it writes is shared. Raises `PoolExhausted`.
+        """
+        new = whole_number("the number of tokens", t, at_least=1)
+        self._plan = self._make_plan(new)  # anew: another cache may share our blocks by now
+        layers = sorted(self.pool._layers)
+        return [(self.pool.k(layer), self.pool.v(layer)) for layer in layers]
+
     def advance(self, t: SupportsIndex) -> None:
         "Count the `t` tokens that every layer has appended."
         t = whole_number("the number of tokens", t)
