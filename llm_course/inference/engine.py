@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Usage', 'Stream', 'Engine']
 
-# %% ../../nbs/05_inference/07_engine.ipynb #4f92d9a5
+# %% ../../nbs/05_inference/07_engine.ipynb #5cb049d0
 import math
 import time
 from collections import deque
@@ -35,7 +35,7 @@ from llm_course.transformers.generation import (
 )
 from ..transformers.paged import KVPool, PagedKVCache
 
-# %% ../../nbs/05_inference/07_engine.ipynb #af022655
+# %% ../../nbs/05_inference/07_engine.ipynb #bbe7e54a
 class Usage(NamedTuple):
     "Tokens of a request."
 
@@ -90,7 +90,7 @@ class Stream(Iterator[int]):
             raise self.error
         raise StopIteration
 
-# %% ../../nbs/05_inference/07_engine.ipynb #e6266f10
+# %% ../../nbs/05_inference/07_engine.ipynb #dae81ed8
 def _next_token(stream: Stream, logits: Float[Tensor, "1 v"]) -> int | None:
     "One request's next token, by its own rules; None if they failed."
     try:
@@ -119,7 +119,7 @@ def _scores(scheduler: Scheduler, model: Any, step: Step) -> Float[Tensor, "n v"
         return torch.empty(0, model.config.vocab_size)
     return model.head(torch.cat(last)).float()
 
-# %% ../../nbs/05_inference/07_engine.ipynb #428478e8
+# %% ../../nbs/05_inference/07_engine.ipynb #8ce922e5
 _RECENT = 100  # steps that tokens a second are counted over
 
 
@@ -216,7 +216,7 @@ class _Steps:
             "preemptions": self.scheduler.preemptions,
         }
 
-# %% ../../nbs/05_inference/07_engine.ipynb #31afc262
+# %% ../../nbs/05_inference/07_engine.ipynb #7ee20d1a
 class Engine(_Steps):
     """Continues many prompts at once, each as if it were alone.
 
@@ -342,7 +342,7 @@ class Engine(_Steps):
                     return
             self.step()
 
-# %% ../../nbs/05_inference/07_engine.ipynb #b4246964
+# %% ../../nbs/05_inference/07_engine.ipynb #4393fed6
 def _own_generator(
     model: Any, seed: int | None, generator: torch.Generator | None
 ) -> torch.Generator:
