@@ -1336,6 +1336,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'llm_course/inference/engine.py'),
                                              'llm_course.inference.engine._Steps._changes': ( '05_inference/engine.html#_steps._changes',
                                                                                               'llm_course/inference/engine.py'),
+                                             'llm_course.inference.engine._Steps._end_all': ( '05_inference/engine.html#_steps._end_all',
+                                                                                              'llm_course/inference/engine.py'),
                                              'llm_course.inference.engine._Steps._forget': ( '05_inference/engine.html#_steps._forget',
                                                                                              'llm_course/inference/engine.py'),
                                              'llm_course.inference.engine._Steps._hand_out': ( '05_inference/engine.html#_steps._hand_out',

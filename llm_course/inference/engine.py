@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Usage', 'Stream', 'Engine']
 
-# %% ../../nbs/05_inference/07_engine.ipynb #5cb049d0
+# %% ../../nbs/05_inference/07_engine.ipynb #0298b177
 import math
 import time
 from collections import deque
@@ -35,7 +35,7 @@ from llm_course.transformers.generation import (
 )
 from ..transformers.paged import KVPool, PagedKVCache
 
-# %% ../../nbs/05_inference/07_engine.ipynb #bbe7e54a
+# %% ../../nbs/05_inference/07_engine.ipynb #a22f95dc
 class Usage(NamedTuple):
     "Tokens of a request."
 
@@ -90,7 +90,7 @@ class Stream(Iterator[int]):
             raise self.error
         raise StopIteration
 
-# %% ../../nbs/05_inference/07_engine.ipynb #dae81ed8
+# %% ../../nbs/05_inference/07_engine.ipynb #849bcb09
 def _next_token(stream: Stream, logits: Float[Tensor, "1 v"]) -> int | None:
     "One request's next token, by its own rules; None if they failed."
     try:
@@ -119,7 +119,7 @@ def _scores(scheduler: Scheduler, model: Any, step: Step) -> Float[Tensor, "n v"
         return torch.empty(0, model.config.vocab_size)
     return model.head(torch.cat(last)).float()
 
-# %% ../../nbs/05_inference/07_engine.ipynb #8ce922e5
+# %% ../../nbs/05_inference/07_engine.ipynb #383c7559
 _RECENT = 100  # steps that tokens a second are counted over
 
 
@@ -194,6 +194,13 @@ class _Steps:
                 del self._open[request]
                 stream._coming.put(None)
 
+    def _end_all(self, reason: Reason, error: Exception | None = None) -> None:
+        for request, stream in self._open.items():
+            stream.error = stream.error or error
+            self.scheduler.end(request, reason)
+        self._hand_out()
+        self._note()
+
     def _changes(self) -> int:
         "How often the weights were changed in place; PyTorch counts."
         return sum(p._version for p in self._weights)
@@ -216,7 +223,7 @@ class _Steps:
             "preemptions": self.scheduler.preemptions,
         }
 
-# %% ../../nbs/05_inference/07_engine.ipynb #7ee20d1a
+# %% ../../nbs/05_inference/07_engine.ipynb #dd48b5a9
 class Engine(_Steps):
     """Continues many prompts at once, each as if it were alone.
 
@@ -314,10 +321,7 @@ class Engine(_Steps):
             self._thread = None
         with self._turn:
             self._take_inbox()
-            for request in list(self._open):
-                self.scheduler.end(request, "cancelled")
-            self._hand_out()
-            self._note()
+            self._end_all("cancelled")
 
     __enter__ = start
 
@@ -340,9 +344,13 @@ class Engine(_Steps):
                 )
                 if self._closed:
                     return
-            self.step()
+            try:
+                self.step()
+            except Exception as error:  # nobody may wait for a thread that has died
+                with self._turn:
+                    self._end_all("error", error)
 
-# %% ../../nbs/05_inference/07_engine.ipynb #4393fed6
+# %% ../../nbs/05_inference/07_engine.ipynb #90348e27
 def _own_generator(
     model: Any, seed: int | None, generator: torch.Generator | None
 ) -> torch.Generator:
