@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Usage', 'Stream', 'Engine']
 
-# %% ../../nbs/05_inference/07_engine.ipynb #0298b177
+# %% ../../nbs/05_inference/07_engine.ipynb #e74f14ab
 import math
 import time
 from collections import deque
@@ -35,7 +35,7 @@ from llm_course.transformers.generation import (
 )
 from ..transformers.paged import KVPool, PagedKVCache
 
-# %% ../../nbs/05_inference/07_engine.ipynb #a22f95dc
+# %% ../../nbs/05_inference/07_engine.ipynb #394bb78d
 class Usage(NamedTuple):
     "Tokens of a request."
 
@@ -90,7 +90,7 @@ class Stream(Iterator[int]):
             raise self.error
         raise StopIteration
 
-# %% ../../nbs/05_inference/07_engine.ipynb #849bcb09
+# %% ../../nbs/05_inference/07_engine.ipynb #50c18ea8
 def _next_token(stream: Stream, logits: Float[Tensor, "1 v"]) -> int | None:
     "One request's next token, by its own rules; None if they failed."
     try:
@@ -119,17 +119,17 @@ def _scores(scheduler: Scheduler, model: Any, step: Step) -> Float[Tensor, "n v"
         return torch.empty(0, model.config.vocab_size)
     return model.head(torch.cat(last)).float()
 
-# %% ../../nbs/05_inference/07_engine.ipynb #383c7559
+# %% ../../nbs/05_inference/07_engine.ipynb #06cd2250
 _RECENT = 100  # steps that tokens a second are counted over
 
 
 class _Steps:
     "What an engine does, step by step."
 
-    model: Any
-    scheduler: Scheduler
-
-    def _begin(self) -> None:
+    def __init__(self, model: Any, scheduler: Scheduler):
+        self.model = model
+        self.scheduler = scheduler
+        self._clock = time.monotonic
         self._inbox: deque[tuple[str, Stream]] = deque()
         self._open: dict[Request, Stream] = {}
         self._turn = Lock()  # held during a step
@@ -138,7 +138,7 @@ class _Steps:
         self._found = 0  # of these, in the prefix cache
         self._weights = [p for p in self.model.parameters() if not p.is_inference()]
         self._seen = self._changes()
-        self._note()
+        self._metrics = self._measured()
 
     def step(self) -> bool:  # whether there was anything to do
         "Reads and writes some tokens of those who are there. Waits if another step is running."
@@ -153,7 +153,7 @@ class _Steps:
                 new = self._run(step)
             self._hand_out()
             self._recent.append((time.perf_counter() - start, new))
-            self._note()
+            self._metrics = self._measured()
             return bool(step.tokens)
 
     def _run(self, step: Step) -> int:  # tokens written
@@ -199,7 +199,7 @@ class _Steps:
             stream.error = stream.error or error
             self.scheduler.end(request, reason)
         self._hand_out()
-        self._note()
+        self._metrics = self._measured()
 
     def _changes(self) -> int:
         "How often the weights were changed in place; PyTorch counts."
@@ -209,12 +209,12 @@ class _Steps:
         self.scheduler.forget()
         self._seen = self._changes()
 
-    def _note(self) -> None:
-        "Notes the metrics, for threads that ask while a step runs."
+    def _measured(self) -> dict[str, int | float]:
+        "The metrics, between two steps; kept for threads that ask while a step runs."
         seconds = sum(s for s, _ in self._recent)
         written = sum(n for _, n in self._recent)
         counts = self.scheduler.memory.counts()
-        self._metrics = {
+        return {
             "queued": len(self.scheduler.queue),
             "running": len(self.scheduler.memory.running),
             **{f"blocks_{name}": n for name, n in counts.items()},
@@ -223,7 +223,7 @@ class _Steps:
             "preemptions": self.scheduler.preemptions,
         }
 
-# %% ../../nbs/05_inference/07_engine.ipynb #dd48b5a9
+# %% ../../nbs/05_inference/07_engine.ipynb #9bfec21d
 class Engine(_Steps):
     """Continues many prompts at once, each as if it were alone.
 
@@ -243,16 +243,14 @@ class Engine(_Steps):
         if not isinstance(lm, LanguageModel):
             raise TypeError(f"an engine runs a LanguageModel, got {type(lm).__name__}")
         self.lm = lm
-        self.model = lm.model
-        pool = KVPool(n_blocks, block_size, device=self.model.device)
-        self.scheduler = Scheduler(
+        pool = KVPool(n_blocks, block_size, device=lm.model.device)
+        scheduler = Scheduler(
             pool, chunk=chunk, max_batch=max_batch, reserve=reserve, make=PagedKVCache
         )
-        self._clock = time.monotonic
+        super().__init__(lm.model, scheduler)
         self._wake = Condition()
         self._thread: Thread | None = None
         self._closed = False
-        self._begin()
 
     def submit(
         self,
@@ -350,7 +348,7 @@ class Engine(_Steps):
                 with self._turn:
                     self._end_all("error", error)
 
-# %% ../../nbs/05_inference/07_engine.ipynb #90348e27
+# %% ../../nbs/05_inference/07_engine.ipynb #f6a2f30e
 def _own_generator(
     model: Any, seed: int | None, generator: torch.Generator | None
 ) -> torch.Generator:
