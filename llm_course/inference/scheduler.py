@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Reason', 'MakeTables', 'Request', 'StubTables', 'RowMemory', 'Step', 'Scheduler', 'run_stub']
 
-# %% ../../nbs/05_inference/06_scheduler.ipynb #7b650b2a
+# %% ../../nbs/05_inference/06_scheduler.ipynb #9f6b82e3
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,7 +17,7 @@ from ..transformers.cache import ceil_div
 from ..transformers.paged import BlockTables, KVPool, make_room
 from ..transformers.prefix import PrefixCache
 
-# %% ../../nbs/05_inference/06_scheduler.ipynb #88d95f06
+# %% ../../nbs/05_inference/06_scheduler.ipynb #a695106e
 Reason = Literal["stop", "length", "cancelled", "deadline", "error"]
 
 
@@ -60,7 +60,7 @@ class Request:
         "Tokens that it ever holds in blocks: the last new one is never read."
         return len(self.ids) + self.max_new_tokens - 1
 
-# %% ../../nbs/05_inference/06_scheduler.ipynb #479d7a32
+# %% ../../nbs/05_inference/06_scheduler.ipynb #895f1f94
 class StubTables(BlockTables):
     "Tables for trying a scheduler without a model: they count tokens, and hold no keys."
 
@@ -73,7 +73,7 @@ class StubTables(BlockTables):
         self._n = [n + t for n in self._n]
         self.version += 1
 
-# %% ../../nbs/05_inference/06_scheduler.ipynb #19bf7151
+# %% ../../nbs/05_inference/06_scheduler.ipynb #683bccdb
 MakeTables = Callable[[KVPool, int], BlockTables]
 
 
@@ -141,7 +141,7 @@ class RowMemory:
         free = self.pool.blocks.n_free
         return {"used": used, "cached": self.pool.blocks.n_blocks - used - free, "free": free}
 
-# %% ../../nbs/05_inference/06_scheduler.ipynb #50b0a923
+# %% ../../nbs/05_inference/06_scheduler.ipynb #c7573ceb
 @dataclass(frozen=True)
 class Step:
     "What the model reads in one pass."
@@ -154,16 +154,16 @@ class Step:
     def tokens(self) -> int:
         return len(self.rows) + sum(len(ids) for _, ids in self.chunks)
 
-# %% ../../nbs/05_inference/06_scheduler.ipynb #479fffea
+# %% ../../nbs/05_inference/06_scheduler.ipynb #a2f26715
 class _Decisions:
     "What `Scheduler.plan` is made of."
 
-    queue: deque[Request]
-    memory: RowMemory
-    chunk: int
-    max_batch: int
-    reserve: bool
-    preemptions: int
+    def __init__(self, memory: RowMemory, chunk: int, reserve: bool):
+        self.queue: deque[Request] = deque()
+        self.memory = memory
+        self.chunk = chunk
+        self.reserve = reserve
+        self.preemptions = 0
 
     def _promised(self, request: Request) -> int:
         "Blocks that a running request may still ask for."
@@ -217,7 +217,7 @@ class _Decisions:
         self.preemptions += 1
         self.queue.appendleft(youngest)
 
-# %% ../../nbs/05_inference/06_scheduler.ipynb #3cf87179
+# %% ../../nbs/05_inference/06_scheduler.ipynb #bdbb7c26
 class Scheduler(_Decisions):
     """Says before each step of a model which tokens it reads (Yu et al. 2022; Kwon et al. 2023).
 
@@ -233,18 +233,15 @@ class Scheduler(_Decisions):
         reserve: bool = False,  # start only those whose blocks are there for all they may write
         make: MakeTables = StubTables,  # a `PagedKVCache`, where a model reads
     ):
-        self.chunk = whole_number("chunk", chunk, at_least=1)
+        chunk = whole_number("chunk", chunk, at_least=1)
         self.max_batch = whole_number("max_batch", max_batch, at_least=1)
-        if self.chunk < self.max_batch:
+        if chunk < self.max_batch:
             raise ValueError(
-                f"{self.chunk} tokens a step are too few for {self.max_batch} rows: "
+                f"{chunk} tokens a step are too few for {self.max_batch} rows: "
                 "make chunk larger than max_batch"
             )
         check_switches(reserve=reserve)
-        self.reserve = reserve
-        self.memory = RowMemory(pool, make)
-        self.queue = deque()
-        self.preemptions = 0
+        super().__init__(RowMemory(pool, make), chunk, reserve)
         self._arrived = 0
         self._timed: list[Request] = []  # those with a deadline
 
@@ -326,10 +323,12 @@ class Scheduler(_Decisions):
             self._preempt()
         self.memory.prefix.evict(len(self.memory.prefix))
 
-# %% ../../nbs/05_inference/06_scheduler.ipynb #f7c57fbf
+# %% ../../nbs/05_inference/06_scheduler.ipynb #5a549104
 def run_stub(scheduler: Scheduler, step: Step) -> None:
-    "Lets the tables hold a step's tokens, as a model would. For `StubTables`."
-    if step.rows:
-        scheduler.memory.batch.read(1)
-    for request, ids in step.chunks:
-        request.tables.read(len(ids))
+    "Lets `StubTables` hold a step's tokens, as a model would."
+    reads = [(scheduler.memory.batch, 1)] if step.rows else []
+    reads += [(request.tables, len(ids)) for request, ids in step.chunks]
+    for tables, t in reads:
+        if not isinstance(tables, StubTables):
+            raise TypeError(f"run_stub fills StubTables, got {type(tables).__name__}")
+        tables.read(t)
