@@ -33,6 +33,7 @@ OF_EACH_KIND = {
     "learning.html",
     "metrics.html",
     "scorecard.html",
+    "rounds.html",
     "benchmarks.html",
     "api/transformers.attention.html",
     "transformers/attention.html",
@@ -547,6 +548,56 @@ def test_the_scorecard_marks_what_nothing_dominates(open_page):
             if {across, up} <= set(r["values"])
         }
         assert sorted(labels) == sorted(pareto(points)), (across, up)
+
+
+def test_rounds_step_by_button_keyboard_and_touch(open_page):
+    page = open_page("rounds.html")
+    status = page.locator("#rounds .status")
+    status.wait_for()
+    record = json.loads((SITE / "_static/speculative/rounds.json").read_text(encoding="utf-8"))
+    rounds = record["texts"][0]["rounds"]
+    assert status.inner_text().startswith(f"Round 1 of {len(rounds)}: guesses. 0 tokens")
+    guesses = page.locator("#rounds .text .guess")
+    assert guesses.count() == len(rounds[0]["guesses"])
+    page.get_by_role("button", name="Next").click()
+    assert page.locator("#rounds .text .kept").count() == rounds[0]["kept"]
+    assert guesses.count() == 0 and f"{rounds[0]['kept'] + 1} token" in status.inner_text()
+    page.locator("#rounds input").focus()
+    page.keyboard.press("End")
+    tokens = sum(r["kept"] + 1 for r in rounds)
+    assert f"{tokens} tokens from {len(rounds)} passes" in status.inner_text()
+    assert page.locator("#rounds .text .own").count() == len(rounds)
+    assert page.get_by_role("button", name="Next").is_disabled()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#rounds .text .own").count() == len(rounds) - 1
+    page.locator("#rounds select").select_option(str(len(record["texts"]) - 1))
+    assert status.inner_text().startswith("Round 1 of")
+
+    phone = open_page("rounds.html", "phone-dark")
+    phone.locator("#rounds .status").wait_for()
+    phone.get_by_role("button", name="Next").tap()
+    assert "the large model has read" in phone.locator("#rounds .status").inner_text()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+
+
+def test_recorded_rounds_follow_the_rule(address):
+    "What p could never say is refused, what p likes as well as q is kept, and both happen."
+    path = SITE / "_static/speculative/rounds.json"
+    assert path.stat().st_size <= 300_000
+    texts = json.loads(path.read_text(encoding="utf-8"))["texts"]
+    assert len({text["guesser"] for text in texts}) > 1
+    sure, refused = 0, 0
+    for text in texts:
+        for r in text["rounds"]:
+            assert 0 <= r["kept"] <= len(r["guesses"])
+            for at, guess in enumerate(r["guesses"][: r["kept"] + 1]):
+                if at < r["kept"]:
+                    assert guess["p"] > 0
+                    sure += guess["p"] >= guess["q"]
+                else:
+                    assert guess["p"] < guess["q"]
+                    refused += 1
+    assert sure > 0 and refused > 0
 
 
 def test_the_training_that_is_played_back_is_whole(address):
