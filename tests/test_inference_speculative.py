@@ -10,7 +10,7 @@ from llm_course.inference.speculative import (Proposal, Sample, residual, specul
 # nbs/05_inference/01_speculative.ipynb #a7faa769
 import inspect
 import itertools
-from unittest.mock import patch
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -192,9 +192,16 @@ def variants(q):
     }
 
 
+@contextmanager
 def judged_by(rule):
     "Inside of this, the library judges by another rule."
-    return patch.dict(inspect.unwrap(speculative_generate_batch).__globals__, verify=rule)
+    names = inspect.unwrap(speculative_generate_batch).__globals__
+    own = names["verify"]
+    names["verify"] = rule
+    try:
+        yield
+    finally:
+        names["verify"] = own
 
 
 # nbs/05_inference/01_speculative.ipynb #0458a93f
