@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STOP', 'CostModel', 'parts_of', 'fit_cost', 'Arrival', 'poisson_trace', 'Timing', 'simulate', 'replay']
 
-# %% ../../nbs/05_inference/08_traffic.ipynb #2cbb180f
+# %% ../../nbs/05_inference/08_traffic.ipynb #0d00bdcf
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from ..core import whole_number
 from .engine import Engine, Stream
 from .scheduler import Request, Scheduler, Step, run_stub
 
-# %% ../../nbs/05_inference/08_traffic.ipynb #e9cd5079
+# %% ../../nbs/05_inference/08_traffic.ipynb #21276c7e
 @dataclass(frozen=True)
 class CostModel:
     "How long a step takes: seconds for each pass, each row that writes, each token of a prompt."
@@ -52,7 +52,7 @@ def fit_cost(parts: Sequence[tuple[int, int, int]], seconds: Sequence[float]) ->
     costs = np.linalg.lstsq(weighted, np.ones(len(y)), rcond=None)[0]
     return CostModel(*map(float, np.maximum(costs, 0)))
 
-# %% ../../nbs/05_inference/08_traffic.ipynb #b7417b40
+# %% ../../nbs/05_inference/08_traffic.ipynb #ac726854
 class Arrival(NamedTuple):
     "A request of a trace."
 
@@ -95,7 +95,7 @@ def poisson_trace(
         trace.append(Arrival(float(at[i]), tuple(ids), int(answers[i]), most, salt))
     return trace
 
-# %% ../../nbs/05_inference/08_traffic.ipynb #fb5b4ab2
+# %% ../../nbs/05_inference/08_traffic.ipynb #6cc842d4
 @dataclass
 class Timing:
     "When a request arrived, and when each of its tokens came."
@@ -148,7 +148,7 @@ def simulate(
         scheduler.finish(step, tokens)
     return timings
 
-# %% ../../nbs/05_inference/08_traffic.ipynb #1b0138c5
+# %% ../../nbs/05_inference/08_traffic.ipynb #38eb0b87
 def replay(trace: Sequence[Arrival], engine: Engine) -> list[Timing]:
     """Serves a trace with a real model in real time; the engine must have no thread.
 
