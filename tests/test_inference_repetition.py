@@ -226,7 +226,7 @@ def test_what_is_no_text_or_no_rule_is_refused():
         stop_on_loop([1, 2], min_copies=1)  # at once, not when the first id is asked for
     with pytest.raises(ValueError, match="token id"):
         LoopDetector().add(-3)
-    with pytest.raises(TypeError, match="token id"):
+    with pytest.raises(TypeError, match="token"):
         LoopDetector().add(1.5)
     with pytest.raises(ValueError, match="rows"):
         BatchLoopStop(0, 1)
