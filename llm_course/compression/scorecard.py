@@ -104,7 +104,7 @@ class RecipeScore:
             raise ValueError(f"{measure!r} wasn't measured; there are {', '.join(self.items)}")
         values = self.items[kind]
         if len(set(values)) == 1 and kind in ("nll", "kl", "agree"):
-            found = Interval(values[0], values[0], values[0], len(values))  # no yes or no
+            found = Interval(values[0], values[0], values[0], len(values))  # no spread
         else:
             found = mean_interval(values)
         if measure != "perplexity":
