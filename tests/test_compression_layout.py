@@ -28,16 +28,16 @@ def code_at(blocks, row, column):
     block, lane = divmod(row, 16)
     group, place = divmod(column, 32)
     half, place = divmod(place, 16)  # 0: the low half of a byte
-    load, k = divmod(place, 4)
-    byte = int(blocks[block, group, 64 * load + 4 * lane + k])
+    step, k = divmod(place, 4)
+    byte = int(blocks[block, group, 64 * step + 4 * lane + k])
     return byte >> 4 if half else byte & 15
 
 
 # nbs/04_compression/03_layout.ipynb #49241d44
 def input_order():
     order = []
-    for load in range(4):
-        first = 8 * load
+    for step in range(4):
+        first = 8 * step
         order += [first, first + 2, first + 4, first + 6]
         order += [first + 1, first + 3, first + 5, first + 7]
     return order
@@ -190,6 +190,6 @@ def test_solution_input_order():
     ordered = x[input_order()].view(8, 4)
     sums = torch.zeros(16, dtype=torch.long)
     for k in range(4):
-        load = pairs[:, 4 * k : 4 * k + 4]
-        sums += (load % 16) @ ordered[2 * k] + (load // 16) @ ordered[2 * k + 1]
+        step = pairs[:, 4 * k : 4 * k + 4]
+        sums += (step % 16) @ ordered[2 * k] + (step // 16) @ ordered[2 * k + 1]
     assert torch.equal(sums, codes @ x)

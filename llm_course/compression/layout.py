@@ -36,7 +36,7 @@ def pack_blocks(
         low, high = grouped.chunk(2, -1)
         grouped = low | (high << 4)  # p 16 g 16: columns c and c + 16 in a byte
     steps = grouped.unflatten(-1, (-1, 4))  # p 16 g steps 4
-    steps = steps.permute(0, 2, 3, 1, 4)  # p g steps 16 4: each step is a load
+    steps = steps.permute(0, 2, 3, 1, 4)  # p g steps 16 4: 64 bytes a step
     shared = [_halfs(scale), _halfs(offset)]
     return torch.cat([steps.flatten(2), *shared], -1)
 
@@ -83,8 +83,8 @@ def unpack_blocks(
 ) -> tuple[UInt8[Tensor, "o c"], Float[Tensor, "o g"], Float[Tensor, "o g"]]:
     "The codes, scales and offsets (both float16) that `pack_blocks` packed."
     bits = bits_of(blocks)
-    loads = blocks[..., :-_SHARED].unflatten(-1, (-1, ROWS, 4))  # p g steps 16 4
-    grouped = loads.permute(0, 3, 1, 2, 4).flatten(3)  # p 16 g bytes
+    steps = blocks[..., :-_SHARED].unflatten(-1, (-1, ROWS, 4))  # p g steps 16 4
+    grouped = steps.permute(0, 3, 1, 2, 4).flatten(3)  # p 16 g bytes
     if bits == 4:
         grouped = torch.cat((grouped & 15, grouped >> 4), -1)  # p 16 g 32
     shared = blocks[..., -_SHARED:].contiguous().view(torch.float16)  # p g 32
@@ -93,7 +93,7 @@ def unpack_blocks(
     codes = grouped.flatten(2)  # p 16 c
     return codes.flatten(0, 1), scale.flatten(0, 1), offset.flatten(0, 1)
 
-
+# %% ../../nbs/04_compression/03_layout.ipynb #d5a86b13
 def block_weights(
     blocks: UInt8[Tensor, "p g n"],
     dtype: torch.dtype = torch.float32,
@@ -135,11 +135,11 @@ def block_rows(
             f"these blocks have rows 0 to {n_rows - 1}, got {int(rows.min())} to {int(rows.max())}"
         )
     some = blocks[rows // ROWS]  # r g n
-    loads = some[..., :-_SHARED].unflatten(-1, (-1, ROWS, 4))  # r g steps 16 4
+    steps = some[..., :-_SHARED].unflatten(-1, (-1, ROWS, 4))  # r g steps 16 4
     lanes = rows % ROWS
     each = torch.arange(len(rows), device=rows.device)
-    loads = loads.movedim(3, 1)  # r 16 g steps 4
-    codes = loads[each, lanes].flatten(2)  # r g bytes
+    steps = steps.movedim(3, 1)  # r 16 g steps 4
+    codes = steps[each, lanes].flatten(2)  # r g bytes
     if bits == 4:
         codes = torch.cat((codes & 15, codes >> 4), -1)  # r g 32
     shared = some[..., -_SHARED:].contiguous().view(torch.float16).float()  # r g 32
