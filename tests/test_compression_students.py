@@ -48,12 +48,15 @@ def loss_on_her_text(p: Tensor, q: Tensor) -> tuple[float, float]:
 
 # nbs/04_compression/10_students.ipynb #8cc6aaa2
 def test_features_of_equal_models_match_and_teach_the_student_alone():
-    """Equal insides cost nothing; gradients reach student and projection, not the teacher."""
+    """Equal insides cost nothing; gradients reach student and projection, and not a teacher that
+    could learn.
+    """
     import copy
 
     net = small_model(0)
     twin = copy.deepcopy(net)
-    attends = [block.attn.attend for block in twin.layers]
+    blocks = [*net.layers, *twin.layers]
+    attends = [block.attn.attend for block in blocks]
     match = FeatureMatch(net, twin, [(0, 0), (1, 1)])
     for projection in match.projections:
         torch.nn.init.eye_(projection.weight)
@@ -62,13 +65,15 @@ def test_features_of_equal_models_match_and_teach_the_student_alone():
     for model in (net, twin):
         model(ids)
     assert match(mask).abs() < 1e-6
-    assert all(block._forward_hooks for block in twin.layers)
+    assert all(block._forward_hooks for block in blocks)
     match.remove()
-    assert all(block.attn.attend is was for block, was in zip(twin.layers, attends))
-    assert not any(block._forward_hooks for block in (*net.layers, *twin.layers))
+    assert all(block.attn.attend is was for block, was in zip(blocks, attends))
+    assert not any(block._forward_hooks for block in blocks)
     guide = small_model(1, dim=32, n_heads=4)
     match = FeatureMatch(net, guide, [(1, 0)])
-    net(ids), guide.requires_grad_(False)(ids)
+    for model in (net, guide):
+        model(ids)  # with gradients for both
+    assert match.of_teacher[0].state.requires_grad and match.of_teacher[0].map().requires_grad
     match(mask).backward()
     assert net.layers[1].attn.qkv_proj.weight.grad.abs().sum() > 0
     assert match.projections[0].weight.grad.abs().sum() > 0

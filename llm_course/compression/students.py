@@ -85,13 +85,17 @@ class FeatureMatch(nn.Module):
 
     def forward(self, mask: Bool[Tensor, "b t"]) -> Float[Tensor, ""]:
         "The loss of what both models have just read, at the places that count."
+        states, attention = self.parts(mask)
+        return self.weights[0] * states + self.weights[1] * attention
+
+    def parts(self, mask: Bool[Tensor, "b t"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        "The loss of states and that of attention, each the mean over pairs of layers."
         states, attention = [], []
         for projection, mine, hers in zip(self.projections, self.of_student, self.of_teacher):
             guess = projection(_unit(mine.state[mask]))  # n c
-            states.append(F.mse_loss(guess, _unit(hers.state[mask])))
-            attention.append(map_loss(mine.map()[mask], hers.map()[mask]))
-        of_states, of_attention = torch.stack(states).mean(), torch.stack(attention).mean()
-        return self.weights[0] * of_states + self.weights[1] * of_attention
+            states.append(F.mse_loss(guess, _unit(hers.state.detach()[mask])))
+            attention.append(map_loss(mine.map()[mask], hers.map().detach()[mask]))
+        return torch.stack(states).mean(), torch.stack(attention).mean()
 
     def remove(self) -> None:
         "Stops watching, so that both models are as before."
@@ -155,8 +159,8 @@ def _check_layers(student: Transformer, teacher: Transformer, layers: Any) -> No
 
 
 def map_loss(mine: Float[Tensor, "n t"], hers: Float[Tensor, "n t"]) -> Float[Tensor, ""]:
-    "KL(hers‖mine) in nats, the mean over tokens; the teacher's gets no gradient."
-    p = hers.detach().clamp_min(1e-9)
+    "KL(hers‖mine) in nats, the mean over tokens."
+    p = hers.clamp_min(1e-9)
     q = mine.clamp_min(1e-9)
     return (p * (p.log() - q.log())).sum(-1).mean()
 
