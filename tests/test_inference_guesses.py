@@ -133,9 +133,9 @@ def test_adaptive_text_is_plain_text():
             adaptive = AdaptiveK(proposer, reading, probe=10)
             for prompt in ([3, 1, 4], [1, 5, 9, 2]):
                 new = speculative_generate(
-                    model, prompt, 60, proposer=adaptive, k=8, on_round=rounds.append
+                    model, prompt, 30, proposer=adaptive, k=8, on_round=rounds.append
                 )
-                assert list(new) == list(generate(model, prompt, 60))
+                assert list(new) == list(generate(model, prompt, 30))
             assert all(len(r.guesses) <= 3 for r in rounds)
 
 

@@ -109,7 +109,7 @@ def test_drafts_roll_back_and_change_nothing():
     """With every proposer greedy text is plain greedy text, alone and in a batch."""
     model, draft = varied_model().double(), varied_model(1, n_layers=1).double()
     prompts = [[3, 1, 4], [1, 5, 9, 2, 6, 5, 3], [35]]
-    plain = [list(generate(model, prompt, 40)) for prompt in prompts]
+    plain = [list(generate(model, prompt, 24)) for prompt in prompts]
 
 
     def guessers():
@@ -129,13 +129,13 @@ def test_drafts_roll_back_and_change_nothing():
             for prompt, expected in zip(prompts, plain):  # one after another: each begins anew
                 rounds = []
                 new = speculative_generate(
-                    model, prompt, 40, proposer=proposer, k=k, on_round=rounds.append
+                    model, prompt, 24, proposer=proposer, k=k, on_round=rounds.append
                 )
                 assert list(new) == expected
                 if isinstance(proposer, DraftModel) and proposer.model is model:
                     assert all(r.kept == len(r.guesses) for r in rounds)  # the model guesses itself
     for rows in zip(guessers(), guessers(), guessers()):
-        assert speculative_generate_batch(model, prompts, 40, proposers=rows) == plain
+        assert speculative_generate_batch(model, prompts, 24, proposers=rows) == plain
 
 
 # nbs/05_inference/02_proposers.ipynb #dbbcacb5
@@ -150,7 +150,7 @@ def test_what_a_draft_says_is_what_it_draws_from():
         second = first @ pick.probabilities(model(after)[:, -1].float())
     for proposer in (DraftModel(draft, Sample(1.2)), DraftModel(draft, pick, vocabulary=[0, 2, 3])):
         counts, said, guessed = torch.zeros(2, 5), torch.zeros(5).double(), torch.zeros(5)
-        N = 400
+        N = 200
         for seed in range(N):
             gen = torch.Generator().manual_seed(seed)
             proposal = proposer.propose([1, 2], 1, gen)
