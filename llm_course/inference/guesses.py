@@ -92,6 +92,7 @@ class AdaptiveK:
         self.probe = whole_number("probe", probe, at_least=1)
         self.kept, self.judged = 1.0, 2.0  # counts that fade
         self.guess = 0.0  # seconds of one guess
+        self._has_price = False
         self._waiting = 0  # rounds without a guess
         self._last: tuple[int, list[int]] = (0, [])  # where the last guesses began, and they
 
@@ -103,6 +104,8 @@ class AdaptiveK:
     def propose(self, ids: Sequence[int], k: int, generator: torch.Generator | None) -> Proposal:
         self._count(ids)
         n = best_guesses(self.acceptance, self.guess, self.reading, k)
+        if not self._has_price:
+            n = min(n, 1)
         if n > 0:
             self._waiting = 0
             return self._ask(ids, n, generator)
@@ -125,6 +128,7 @@ class AdaptiveK:
         seconds = (time.perf_counter() - begin) / max(1, len(proposal.ids))
         # The first call may read a whole prompt, so a price rises slowly and falls at once.
         self.guess = min(seconds, self.guess + 0.2 * (seconds - self.guess))
+        self._has_price = True
         self._last = (len(ids), list(proposal.ids))
         return proposal
 
