@@ -1390,6 +1390,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'llm_course/inference/guesses.py'),
                                               'llm_course.inference.guesses.AdaptiveK._count': ( '05_inference/guesses.html#adaptivek._count',
                                                                                                  'llm_course/inference/guesses.py'),
+                                              'llm_course.inference.guesses.AdaptiveK._is_worth': ( '05_inference/guesses.html#adaptivek._is_worth',
+                                                                                                    'llm_course/inference/guesses.py'),
                                               'llm_course.inference.guesses.AdaptiveK.acceptance': ( '05_inference/guesses.html#adaptivek.acceptance',
                                                                                                      'llm_course/inference/guesses.py'),
                                               'llm_course.inference.guesses.AdaptiveK.observe': ( '05_inference/guesses.html#adaptivek.observe',

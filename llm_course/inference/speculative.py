@@ -195,7 +195,8 @@ def _round(
     finally:
         # 4. Forget what was refused; after an error, all that was not judged.
         ends = [min(n, len(row.ids) - 1) for n, row in zip(cache.lengths, rows)]
-        cache.crop(ends)
+        if ends != cache.lengths:
+            cache.crop(ends)
 
 
 def _read(
@@ -244,9 +245,11 @@ def _places(
 ) -> Iterator[Float[Tensor, "1 v"]]:
     "The scores after 0, 1, 2, … guesses, after all processors."
     start = len(row.ids)
-    text = torch.tensor([[*row.ids, *proposal.ids]], device=scores.device)
+    if processors:
+        text = torch.tensor([[*row.ids, *proposal.ids]], device=scores.device)
     for i, z in enumerate(scores.split(1)):
-        z = _processed(processors, text[:, : start + i], z)
+        if processors:
+            z = _processed(processors, text[:, : start + i], z)
         _check_scores(z, f" of token {start + i}")
         yield z
 
