@@ -139,6 +139,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'llm_course/compression/gpu.py'),
                                             'llm_course.compression.gpu._few_tokens': ( '04_compression/gpu.html#_few_tokens',
                                                                                         'llm_course/compression/gpu.py'),
+                                            'llm_course.compression.gpu._half': ( '04_compression/gpu.html#_half',
+                                                                                  'llm_course/compression/gpu.py'),
                                             'llm_course.compression.gpu._many_tokens': ( '04_compression/gpu.html#_many_tokens',
                                                                                          'llm_course/compression/gpu.py'),
                                             'llm_course.compression.gpu._multiply': ( '04_compression/gpu.html#_multiply',

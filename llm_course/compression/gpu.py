@@ -68,7 +68,7 @@ def _few_tokens(
         d_at = halfs + 2 * at + 32 * BITS + lane
         d = tl.load(d_at, mask=there, other=0.0).to(tl.float32)
         m = tl.load(d_at + 16, mask=there, other=0.0).to(tl.float32)
-        x_at = x + 32 * groups * token + 32 * group + 4 * step
+        x_at = x + 32 * groups * token + 32 * group + 4 * step  # N STEPS 1
         held = (token < n) & there
         sums = tl.zeros((N, STEPS, 16), tl.float32)
         x_sum = tl.zeros((N, STEPS, 1), tl.float32)
@@ -105,20 +105,27 @@ def _part(
 
 # %% ../../nbs/04_compression/07_gpu.ipynb #ce66cf6c
 @_kernel
+def _half(word, upper):
+    "The lower (0) or the upper (1) half of each word, as a float."
+    half = (word >> (16 * upper)).to(tl.int16)
+    return half.to(tl.float16, bitcast=True).to(tl.float32)
+
+
+@_kernel
 def _many_tokens(
     x,  # n · c
     codes,  # the blocks' memory as bytes,
-    halfs,  # and as numbers in half precision
+    words,  # and as 32-bit words
     out,  # s · n · o
     n,
     n_blocks,
     groups,
     part,
     BITS: tl.constexpr,
-    BM: tl.constexpr,  # tokens in a tile
-    BLOCKS: tl.constexpr,  # of 16 outputs in a tile
+    BM: tl.constexpr,  # tokens of a program
+    BLOCKS: tl.constexpr,  # of 16 outputs
 ):
-    "A tile of x times a part of some blocks, in the type of x, with sums in float32."
+    "BM tokens times a part of some blocks, in the type of x, with sums in float32."
     token = tl.program_id(0) * BM + tl.arange(0, BM)
     output = tl.program_id(1) * (16 * BLOCKS) + tl.arange(0, 16 * BLOCKS)
     first = tl.program_id(2) * part
@@ -127,21 +134,23 @@ def _many_tokens(
     lane = output % 16
     held = (token < n)[:, None]
     real = (block < n_blocks)[None, :]
-    byte = tl.arange(0, 4 * BITS)  # of an output's group
-    in_step = (64 * (byte // 4) + byte % 4)[:, None]  # where each byte's step begins, and its byte
-    place = in_step + 4 * lane[None, :]  # bytes, outputs
-    x_at = x + token.to(tl.int64)[:, None] * (32 * groups) + byte[None, :]
+    odd = (lane % 2)[None, :]
+    byte = tl.arange(0, 4 * BITS)[:, None]  # of an output's group
+    step = byte // 4
+    place = 64 * step + byte % 4 + 4 * lane[None, :]  # bytes, outputs
+    column = tl.arange(0, 4 * BITS)[None, :]
+    x_at = x + token.to(tl.int64)[:, None] * (32 * groups) + column
     y = tl.zeros((BM, 16 * BLOCKS), tl.float32)
     for group in range(first, end):
         at = (block * groups + group) * (64 * BITS + 64)  # in bytes
         both = tl.load(codes + at[None, :] + place, mask=real, other=0)
-        d_at = halfs + (at // 2 + 32 * BITS + lane)[None, :]
-        d = tl.load(d_at, mask=real, other=0.0).to(tl.float32)
-        m = tl.load(d_at + 16, mask=real, other=0.0).to(tl.float32)
+        d_at = words + (at // 4 + 16 * BITS + lane // 2)[None, :]  # a word: two d
+        d = _half(tl.load(d_at, mask=real, other=0), odd)
+        m = _half(tl.load(d_at + 8, mask=real, other=0), odd)
         low = both & 15 if BITS == 4 else both
         weights = (d * low.to(tl.float32) + m).to(x.dtype.element_ty)
         x_tile = tl.load(x_at + 32 * group, mask=held, other=0.0)
-        y = tl.dot(x_tile, weights, y, input_precision="ieee")
+        y = tl.dot(x_tile, weights, y, input_precision="ieee")  # float32 stays float32
         if BITS == 4:
             weights = (d * (both >> 4).to(tl.float32) + m).to(x.dtype.element_ty)
             x_tile = tl.load(x_at + 32 * group + 16, mask=held, other=0.0)
@@ -151,10 +160,11 @@ def _many_tokens(
     tl.store(to, y.to(out.dtype.element_ty), mask=held & real)
 
 # %% ../../nbs/04_compression/07_gpu.ipynb #6f2ebad1
-FEW_TOKENS = 2  # up to here each token for itself, from here on in tiles
+FEW_TOKENS = 2  # up to here `_few_tokens`, from here on `_many_tokens`
 _STEPS = 32  # of 16 words, in a round: 16 bytes for each of 128 threads
-_TILES = (16, 32, 64, 128)  # tokens of a tile
+_TILES = (16, 32, 64, 128)  # tokens of a program of `_many_tokens`
 _TILE_BLOCKS = 4
+_STAGES = 5  # rounds it has room for: one at work, four under way
 
 
 class _Plan(NamedTuple):
@@ -162,7 +172,7 @@ class _Plan(NamedTuple):
 
     few: bool  # by `_few_tokens`
     tokens: int  # of a program
-    grid: tuple[int, int, int]  # tiles of tokens, tiles of blocks, parts
+    grid: tuple[int, int, int]  # programs along tokens and blocks, parts
     part: int  # groups of a part
 
 
@@ -201,16 +211,16 @@ def _multiply(x: Tensor, blocks: Tensor, splits: int | None) -> Tensor:
     parts = plan.grid[-1]
     kind = x.dtype if parts == 1 else torch.float32
     out = torch.empty(parts, n, ROWS * n_blocks, dtype=kind, device=x.device)
-    halfs = blocks.view(torch.float16)
+    words = blocks.view(torch.int32)
     options = {"BITS": bits, "num_warps": 4, "enable_fp_fusion": True}
     with torch.cuda.device_of(x):
         if plan.few:
-            words = blocks.view(torch.int32)
+            halfs = blocks.view(torch.float16)
             sizes = {"N": n, "STEPS": _STEPS} | options
             _few_tokens[plan.grid[1:]](x, words, halfs, out, n, groups, plan.part, **sizes)
         else:
-            sizes = {"BM": plan.tokens, "BLOCKS": _TILE_BLOCKS} | options
-            _many_tokens[plan.grid](x, blocks, halfs, out, n, n_blocks, groups, plan.part, **sizes)
+            sizes = {"BM": plan.tokens, "BLOCKS": _TILE_BLOCKS, "num_stages": _STAGES} | options
+            _many_tokens[plan.grid](x, blocks, words, out, n, n_blocks, groups, plan.part, **sizes)
     return out[0] if parts == 1 else out.sum(0).to(x.dtype)
 
 # %% ../../nbs/04_compression/07_gpu.ipynb #55fafc38
@@ -309,7 +319,7 @@ class TritonLinear(PackedLinear):
     "A packed layer that takes the kernels: `enable_gpu` makes it. See `gpu_linear`."
 
     def forward(self, x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b o"]:
-        if self.way is not None:
+        if self.way is not None:  # a way of the CPU was asked for
             return super().forward(x)
         return gpu_linear(x, self.blocks, self.bias)
 

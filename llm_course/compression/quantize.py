@@ -81,7 +81,8 @@ def quantize(
 ) -> Int8[Tensor, "o c"]:
     "Each number's code: w / scale, rounded, plus the zero point, and kept within 2ᵇ levels."
     first, last = code_range(_check_bits(bits))
-    steps = _grouped(w, scale.shape[1]) * (1 / scale)[..., None]  # o g n
+    groups = _grouped(w, scale.shape[1])  # o g n
+    steps = groups * (1 / scale)[..., None]
     zero = zero[..., None]  # p g 1: one for each group, and for all rows where p is 1
     whole = torch.round(zero)
     part = zero - whole  # 0 for a whole zero point
@@ -99,6 +100,28 @@ def dequantize(
     if zero is not None:
         numbers = numbers - zero[..., None]
     return (numbers * scale[..., None]).flatten(1)
+
+# %% ../../nbs/04_compression/01_quantize.ipynb #7e1896b9
+def _ranges(w: Tensor, group_size: GroupSize) -> tuple[Tensor, Tensor]:
+    "The smallest and the largest of the numbers that share a scale: both p g."
+    _check_weight(w)
+    size = _check_group_size(group_size, w.shape[1])
+    if size == "tensor":
+        low, high = w.amin().view(1, 1), w.amax().view(1, 1)
+    else:
+        groups = _grouped(w, 1 if size is None else w.shape[1] // size)
+        low, high = groups.amin(-1), groups.amax(-1)
+    _check_range(low, high)
+    return low, high
+
+
+def _scale_between(low: Tensor, high: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
+    "Scale and zero point, where the first code means `low` and the last one `high`."
+    scale = (high - low) / (last - first)
+    constant = scale <= low.abs() * 1e-6  # all numbers are the same: there is no range
+    scale = torch.where(constant, low.abs(), scale)  # so that one code is that number
+    scale = scale.clamp(min=torch.finfo(scale.dtype).smallest_normal)
+    return scale, first - low / scale
 
 # %% ../../nbs/04_compression/01_quantize.ipynb #b7f0c261
 def choose_scale(
@@ -130,28 +153,6 @@ def choose_scale(
     scale = ((high - low) / (last - first)).clamp(min=tiniest)
     zero = first - torch.round(low / scale)
     return scale, zero.clamp(first, last)
-
-
-def _ranges(w: Tensor, group_size: GroupSize) -> tuple[Tensor, Tensor]:
-    "The smallest and the largest of the numbers that share a scale: both p g."
-    _check_weight(w)
-    size = _check_group_size(group_size, w.shape[1])
-    if size == "tensor":
-        low, high = w.amin().view(1, 1), w.amax().view(1, 1)
-    else:
-        groups = _grouped(w, 1 if size is None else w.shape[1] // size)
-        low, high = groups.amin(-1), groups.amax(-1)
-    _check_range(low, high)
-    return low, high
-
-
-def _scale_between(low: Tensor, high: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
-    "Scale and zero point, where the first code means `low` and the last one `high`."
-    scale = (high - low) / (last - first)
-    constant = scale <= low.abs() * 1e-6  # all numbers are the same: there is no range
-    scale = torch.where(constant, low.abs(), scale)  # so that one code is that number
-    scale = scale.clamp(min=torch.finfo(scale.dtype).smallest_normal)
-    return scale, first - low / scale
 
 # %% ../../nbs/04_compression/01_quantize.ipynb #171cf845
 @dataclass(frozen=True)
