@@ -95,7 +95,7 @@ def logit_loss(
     mask: Bool[Tensor, "b t"],  # which places count; pads don't
     temperature: float = 1.0,  # divides the scores of both
     kind: LossKind = "forward",
-    beta: float = 0.5,  # of jsd: 0 is forward, 1 is reverse
+    beta: float = 0.5,  # of jsd; at 0 and 1, where JSD vanishes, forward and reverse stand
 ) -> Float[Tensor, ""]:  # in nats, times temperature²
     """How far the student's distribution is from the teacher's: the mean over tokens that count.
 
@@ -114,7 +114,7 @@ def logit_loss(
 def _divergence(
     p: Float[Tensor, "n v"], q: Float[Tensor, "n v"], beta: float
 ) -> Float[Tensor, "n"]:
-    "KL(p‖q) at 0, KL(q‖p) at 1; between them, beta of p's and 1 − beta of q's KL to a mixture."
+    "JSD, from KLs to a mixture. Where it vanishes, others stand: at 0 KL(p‖q), at 1 KL(q‖p)."
     if beta == 0:
         return kl(p, q)
     if beta == 1:
@@ -214,7 +214,7 @@ def lesson_loss(
     teaching: Teaching,
     *,
     own_text: bool = False,  # the student wrote it, so that its next tokens teach nothing
-    always: bool = False,  # ask the teacher also where its share is 0: see `distill`'s features
+    always: bool = False,  # ask the teacher also where its share is 0, for `features`
     precision: Precision = "float32",
 ) -> Float[Tensor, ""]:
     "share · what the teacher's distribution says + (1 − share) · what the text says."
