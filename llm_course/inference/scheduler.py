@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from ..core import check_switches, whole_number, whole_numbers
 from ..transformers.cache import ceil_div
@@ -61,17 +62,36 @@ class Request:
         return len(self.ids) + self.max_new_tokens - 1
 
 # %% ../../nbs/05_inference/06_scheduler.ipynb #895f1f94
+_IDS: WeakKeyDictionary[KVPool, list[list[int]]] = WeakKeyDictionary()  # of each block's slots
+
+
 class StubTables(BlockTables):
-    "Tables for trying a scheduler without a model: they count tokens, and hold no keys."
+    "Tables for trying a scheduler without a model: their blocks hold ids in place of keys."
 
     def __init__(self, pool: KVPool, batch: int = 1):
         super().__init__(pool.blocks, pool.block_size, batch)
+        if pool not in _IDS:
+            _IDS[pool] = [[-1] * pool.block_size for _ in range(pool.blocks.n_blocks)]
+        self._ids = _IDS[pool]
 
-    def read(self, t: int) -> None:
-        "`t` tokens more in each row, as a model would leave them. Raises `PoolExhausted`."
-        make_room(self.block_pool, self._tables, self._n, t, self.block_size)
+    def read(self, ids: Sequence[Sequence[int]]) -> None:
+        "Stores each row's next tokens, b t, in its blocks. Raises `PoolExhausted`."
+        if len(ids) != len(self._n) or len(set(map(len, ids))) != 1:
+            raise ValueError(f"give {len(self._n)} rows of the same length, got {ids}")
+        t = len(ids[0])
+        size = self.block_size
+        for source, target in make_room(self.block_pool, self._tables, self._n, t, size):
+            self._ids[target][:] = self._ids[source]
+        for table, n, new in zip(self._tables, self._n, ids):
+            for at, token in enumerate(new, n):
+                self._ids[table[at // size]][at % size] = token
         self._n = [n + t for n in self._n]
         self.version += 1
+
+    def text(self, row: int) -> list[int]:
+        "The ids that lie in a row's blocks; -1 where nobody wrote."
+        held = [token for block in self.blocks(row) for token in self._ids[block]]
+        return held[: self._n[row]]
 
 # %% ../../nbs/05_inference/06_scheduler.ipynb #683bccdb
 MakeTables = Callable[[KVPool, int], BlockTables]
@@ -104,7 +124,7 @@ class RowMemory:
         blocks = tables.blocks(0)
         self.prefix.insert(request.text, blocks, request.salt)
         self.batch.adopt(self.batch.add()[0], blocks, tables.lengths[0])
-        tables.free()
+        tables.free()  # the batch holds the blocks now
         request.tables = None
         self.reading.remove(request)
         self.writing.append(request)
@@ -171,7 +191,7 @@ class _Decisions:
         blocks, _ = self.memory.holds(request)
         return ceil_div(goal, self.memory.pool.block_size) - len(blocks)
 
-    def _may_start(self) -> bool:
+    def _start_first(self) -> bool:  # whether it did
         "Starts the first in the queue, if there is room for it and for what others are promised."
         request = self.queue[0]
         found = self.memory.start(request)  # what it shares is in use now, and can't be evicted
@@ -181,6 +201,7 @@ class _Decisions:
             return False
         if not request.preempted:
             request.reused = found
+        self.queue.popleft()
         return True
 
     def _choose(self) -> Step:
@@ -199,11 +220,13 @@ class _Decisions:
             left -= len(ids)
         return Step(rows, chunks, writers)
 
-    def _has_blocks(self, step: Step) -> bool:
-        "Whether the pool has blocks for a step, once what nobody uses is evicted."
+    def _find_blocks(self, step: Step) -> bool:  # whether there are enough
+        "Sees to free blocks for a step; what nobody uses is evicted for them."
         size = self.memory.pool.block_size
         wanted = 0
-        for request, t in [(r, 1) for r in step.rows] + [(r, len(ids)) for r, ids in step.chunks]:
+        reads = [(request, 1) for request in step.rows]
+        reads += [(request, len(ids)) for request, ids in step.chunks]
+        for request, t in reads:
             blocks, n = self.memory.holds(request)
             wanted += ceil_div(n + t, size) - len(blocks)
         lack = wanted - self.memory.pool.blocks.n_free
@@ -221,7 +244,8 @@ class _Decisions:
 class Scheduler(_Decisions):
     """Says before each step of a model which tokens it reads (Yu et al. 2022; Kwon et al. 2023).
 
-    Requests start in order of arrival. Each ends with exactly one reason.
+    Requests start in order of arrival. Each ends with exactly one reason. `end` makes a
+    planned step void: don't `finish` it.
     """
 
     def __init__(
@@ -238,7 +262,7 @@ class Scheduler(_Decisions):
         if chunk < self.max_batch:
             raise ValueError(
                 f"{chunk} tokens a step are too few for {self.max_batch} rows: "
-                "make chunk larger than max_batch"
+                "make chunk at least max_batch"
             )
         check_switches(reserve=reserve)
         super().__init__(RowMemory(pool, make), chunk, reserve)
@@ -275,10 +299,11 @@ class Scheduler(_Decisions):
         "What the model reads next. Those whose deadline has passed are ended first."
         for request in [r for r in self._timed if now >= r.deadline]:
             self.end(request, "deadline")
-        while self.queue and len(self.memory.running) < self.max_batch and self._may_start():
-            self.queue.popleft()
+        while self.queue and len(self.memory.running) < self.max_batch:
+            if not self._start_first():
+                break
         step = self._choose()
-        while not self._has_blocks(step):
+        while not self._find_blocks(step):
             self._preempt()
             step = self._choose()
         return step
@@ -325,10 +350,12 @@ class Scheduler(_Decisions):
 
 # %% ../../nbs/05_inference/06_scheduler.ipynb #5a549104
 def run_stub(scheduler: Scheduler, step: Step) -> None:
-    "Lets `StubTables` hold a step's tokens, as a model would."
-    reads = [(scheduler.memory.batch, 1)] if step.rows else []
-    reads += [(request.tables, len(ids)) for request, ids in step.chunks]
-    for tables, t in reads:
+    "Lets `StubTables` hold a step's ids, as a model's cache would hold its keys."
+    reads: list[tuple[BlockTables | None, list[list[int]]]] = []
+    if step.rows:
+        reads.append((scheduler.memory.batch, [[request.new[-1]] for request in step.rows]))
+    reads += [(request.tables, [ids]) for request, ids in step.chunks]
+    for tables, ids in reads:
         if not isinstance(tables, StubTables):
             raise TypeError(f"run_stub fills StubTables, got {type(tables).__name__}")
-        tables.read(t)
+        tables.read(ids)
