@@ -158,7 +158,7 @@ def match_lengths(
     lengths = torch.zeros_like(ids)
     alive = torch.ones_like(stops)  # places whose match goes on
     for back in range(min(longest, t - 1)):
-        last = t - 1 - back
+        last = t - 1 - back  # the token so far before the end, and before each place: alike?
         same = torch.zeros_like(stops)
         same[:, back + 1 :] = (ids[:, :last] == ids[:, [last]]) & ~stops[:, [last]]
         alive &= same
@@ -169,10 +169,10 @@ def match_lengths(
 
 
 def dry(
-    multiplier: float = 0.8,
+    multiplier: float = 0.8,  # μ
     *,
-    base: float = 1.75,
-    allowed: SupportsIndex = 2,  # the first match length that is punished
+    base: float = 1.75,  # β
+    allowed: SupportsIndex = 2,  # ℓ₀, the first match length that is punished
     breakers: Iterable[SupportsIndex] = (),  # tokens that a match can't hold; never punished
     longest: SupportsIndex = 50,  # tokens: longer matches count as this
     skip: SupportsIndex = 0,  # the first tokens, such as the prompt's, that don't count
