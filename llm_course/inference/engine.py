@@ -167,7 +167,7 @@ class _Steps:
                 del self._open[request]
                 stream._coming.put(None)
 
-# %% ../../nbs/05_inference/07_engine.ipynb #0f3b6dc5
+# %% ../../nbs/05_inference/07_engine.ipynb #ce2c9a6a
 class _SafeSteps(_Steps):
     "Steps that take turns, survive errors, and notice new weights."
 
@@ -209,7 +209,7 @@ class _SafeSteps(_Steps):
             self.scheduler.end(request, reason)
         self._hand_out()
 
-# %% ../../nbs/05_inference/07_engine.ipynb #e607d075
+# %% ../../nbs/05_inference/07_engine.ipynb #2706a3d4
 class _Served(_SafeSteps):
     "Steps that may run in a thread of their own."
 
@@ -272,7 +272,7 @@ class _Served(_SafeSteps):
                 with self._turn:
                     self._end_all("error", error)
 
-# %% ../../nbs/05_inference/07_engine.ipynb #8cbbc252
+# %% ../../nbs/05_inference/07_engine.ipynb #cb91df0b
 _RECENT = 100  # steps that tokens a second are counted over
 
 
