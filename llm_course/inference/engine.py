@@ -97,7 +97,8 @@ def _next_token(stream: Stream, logits: Float[Tensor, "1 v"]) -> int | None:
         ids = torch.tensor([stream.request.text], device=logits.device)
         logits = _processed(stream.processors, ids, logits)
         _check_scores(logits)
-        return int(_picked(stream.pick(logits, stream.generator), 1, logits.shape[-1]))
+        picked = stream.pick(logits, stream.generator)
+        return int(_picked(picked, 1, logits.shape[-1]))
     except Exception as error:
         stream.error = error
         return None
@@ -120,11 +121,10 @@ def _scores(scheduler: Scheduler, model: Any, step: Step) -> Float[Tensor, "n v"
     return model.head(torch.cat(last)).float()
 
 # %% ../../nbs/05_inference/07_engine.ipynb #06cd2250
-_RECENT = 100  # steps that tokens a second are counted over
-
-
 class _Steps:
-    "What an engine does, step by step."
+    "Inbox, step, streams."
+
+    has_thread = False
 
     def __init__(self, model: Any, scheduler: Scheduler):
         self.model = model
@@ -132,45 +132,21 @@ class _Steps:
         self._clock = time.monotonic
         self._inbox: deque[tuple[str, Stream]] = deque()
         self._open: dict[Request, Stream] = {}
-        self._turn = Lock()  # held during a step
-        self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)  # seconds, new tokens
-        self._asked = 0  # tokens of all prompts that were started
-        self._found = 0  # of these, in the prefix cache
-        self._weights = [p for p in self.model.parameters() if not p.is_inference()]
-        self._seen = self._changes()
-        self._metrics = self._measured()
 
     def step(self) -> bool:  # whether there was anything to do
-        "Reads and writes some tokens of those who are there. Waits if another step is running."
-        with self._turn:
-            self._take_inbox()
-            start = time.perf_counter()
-            if self._changes() != self._seen:
-                self._forget()
-            step = self.scheduler.plan(self._clock())
-            new = 0
-            if step.tokens:
-                new = self._run(step)
-            self._hand_out()
-            self._recent.append((time.perf_counter() - start, new))
-            self._metrics = self._measured()
-            return bool(step.tokens)
+        "Reads and writes some tokens of those who are there."
+        self._take_inbox()
+        step = self.scheduler.plan(self._clock())
+        if step.tokens:
+            self._run(step)
+        self._hand_out()
+        return bool(step.tokens)
 
-    def _run(self, step: Step) -> int:  # tokens written
-        try:
-            logits = _scores(self.scheduler, self.model, step)
-            streams = [self._open[request] for request in step.writers]
-            tokens = [_next_token(s, row) for s, row in zip(streams, logits.split(1))]
-            self.scheduler.finish(step, tokens)
-            return len(tokens)
-        except Exception as error:  # of the model: none of these can go on
-            for request in [*step.rows, *(request for request, _ in step.chunks)]:
-                self._open[request].error = error
-                self.scheduler.end(request, "error")
-            return 0
-        except BaseException:
-            self.scheduler.forget()
-            raise
+    def _run(self, step: Step) -> None:
+        logits = _scores(self.scheduler, self.model, step)
+        streams = [self._open[request] for request in step.writers]
+        tokens = [_next_token(s, row) for s, row in zip(streams, logits.split(1))]
+        self.scheduler.finish(step, tokens)
 
     def _take_inbox(self) -> None:
         while self._inbox:
@@ -186,20 +162,38 @@ class _Steps:
         for request, stream in list(self._open.items()):
             for token in request.new[stream.given :]:
                 stream._coming.put(token)
-            if request.new and not stream.given:
-                self._asked += len(request.ids)
-                self._found += request.reused
             stream.given = len(request.new)
             if request.reason is not None:
                 del self._open[request]
                 stream._coming.put(None)
 
-    def _end_all(self, reason: Reason, error: Exception | None = None) -> None:
-        for request, stream in self._open.items():
-            stream.error = stream.error or error
-            self.scheduler.end(request, reason)
-        self._hand_out()
-        self._metrics = self._measured()
+# %% ../../nbs/05_inference/07_engine.ipynb #ce2c9a6a
+class _SafeSteps(_Steps):
+    "Steps that take turns, survive errors, and notice new weights."
+
+    def __init__(self, model: Any, scheduler: Scheduler):
+        super().__init__(model, scheduler)
+        self._turn = Lock()  # held during a step
+        self._weights = [p for p in self.model.parameters() if not p.is_inference()]
+        self._seen = self._changes()
+
+    def step(self) -> bool:  # whether there was anything to do
+        "Reads and writes some tokens of those who are there. Waits if another step is running."
+        with self._turn:
+            if self._changes() != self._seen:
+                self._forget()
+            return super().step()
+
+    def _run(self, step: Step) -> None:
+        try:
+            super()._run(step)
+        except Exception as error:  # of the model: none of these can go on
+            for request in [*step.rows, *(request for request, _ in step.chunks)]:
+                self._open[request].error = error
+                self.scheduler.end(request, "error")
+        except BaseException:  # somebody pressed stop
+            self.scheduler.forget()
+            raise
 
     def _changes(self) -> int:
         "How often the weights were changed in place; PyTorch counts."
@@ -209,98 +203,27 @@ class _Steps:
         self.scheduler.forget()
         self._seen = self._changes()
 
-    def _measured(self) -> dict[str, int | float]:
-        "The metrics, between two steps; kept for threads that ask while a step runs."
-        seconds = sum(s for s, _ in self._recent)
-        written = sum(n for _, n in self._recent)
-        counts = self.scheduler.memory.counts()
-        return {
-            "queued": len(self.scheduler.queue),
-            "running": len(self.scheduler.memory.running),
-            **{f"blocks_{name}": n for name, n in counts.items()},
-            "prefix_hit_rate": self._found / max(self._asked, 1),
-            "tokens_per_second": written / seconds if seconds else 0.0,
-            "preemptions": self.scheduler.preemptions,
-        }
+    def _end_all(self, reason: Reason, error: Exception | None = None) -> None:
+        for request, stream in self._open.items():
+            stream.error = stream.error or error
+            self.scheduler.end(request, reason)
+        self._hand_out()
 
-# %% ../../nbs/05_inference/07_engine.ipynb #9bfec21d
-class Engine(_Steps):
-    """Continues many prompts at once, each as if it were alone.
+# %% ../../nbs/05_inference/07_engine.ipynb #2706a3d4
+class _Served(_SafeSteps):
+    "Steps that may run in a thread of their own."
 
-    Iterate over the streams, and they run it; or start a thread for it, with `with engine:`.
-    """
-
-    def __init__(
-        self,
-        lm: LanguageModel,
-        *,
-        n_blocks: SupportsIndex = 512,  # all memory for keys and values
-        block_size: SupportsIndex = 16,  # tokens
-        chunk: int = 64,  # tokens a step, at most: one for each row, the rest from prompts
-        max_batch: int = 8,  # requests that run together, at most
-        reserve: bool = False,  # see `Scheduler`
-    ):
-        if not isinstance(lm, LanguageModel):
-            raise TypeError(f"an engine runs a LanguageModel, got {type(lm).__name__}")
-        self.lm = lm
-        pool = KVPool(n_blocks, block_size, device=lm.model.device)
-        scheduler = Scheduler(
-            pool, chunk=chunk, max_batch=max_batch, reserve=reserve, make=PagedKVCache
-        )
-        super().__init__(lm.model, scheduler)
+    def __init__(self, model: Any, scheduler: Scheduler):
+        super().__init__(model, scheduler)
         self._wake = Condition()
         self._thread: Thread | None = None
         self._closed = False
-
-    def submit(
-        self,
-        ids: Iterable[SupportsIndex],  # the prompt
-        max_new_tokens: SupportsIndex,
-        *,
-        pick: Pick = greedy,
-        processors: Iterable[Processor] = (),
-        stop_ids: StopIds = (),
-        seed: int | None = None,  # of its own random numbers; None: drawn from PyTorch's
-        generator: torch.Generator | None = None,  # instead of a seed
-        deadline: float | None = None,  # seconds from now
-        salt: str = "",  # requests with different salts share no blocks
-    ) -> Stream:
-        """The continuation of a prompt, as `generate` would write it. From any thread.
-
-        Raises as `generate` does, and `ValueError` for a request larger than the pool.
-        """
-        new = whole_number("max_new_tokens", max_new_tokens, at_least=1)
-        prompt = _prompt_ids(self.model, ids, new)
-        calls = _check_calls(pick, processors, generator)
-        if deadline is not None and not deadline > 0:
-            raise ValueError(f"a deadline lies in the future: seconds above 0, got {deadline}")
-        end = math.inf if deadline is None else self._clock() + deadline
-        request = Request(prompt, new, stop_ids=_stop_set(stop_ids), deadline=end, salt=salt)
-        self.scheduler.check(request)
-        stream = Stream(self, request, pick, calls, _own_generator(self.model, seed, generator))
-        self._send(("submit", stream))
-        return stream
-
-    def metrics(self) -> dict[str, int | float]:
-        "As of the last step: queue, blocks, hit rate, tokens a second over recent steps."
-        return self._metrics | {"queued": self._metrics["queued"] + len(self._inbox)}
-
-    def reset(self) -> None:
-        "Drops all keys and values: for weights that changed in a way that can't be noticed."
-        with self._turn:
-            self._forget()
-
-    def load_weights(self, state: Mapping[str, Tensor]) -> None:
-        "Other weights for the model, between two steps. What runs reads its text again with them."
-        with self._turn:
-            self.model.load_state_dict(state)
-            self._forget()
 
     @property
     def has_thread(self) -> bool:
         return self._thread is not None and self._thread is not current_thread()
 
-    def start(self) -> "Engine":
+    def start(self) -> "_Served":
         "Runs the steps in a thread of its own, until `close`."
         with self._wake:
             if self._closed or self._thread is not None:
@@ -333,13 +256,14 @@ class Engine(_Steps):
             self._inbox.append(letter)
             self._wake.notify()
 
+    def _has_work(self) -> bool:
+        return self._closed or bool(self._inbox) or not self.scheduler.is_idle
+
     def _serve(self) -> None:
         "The thread's loop: sleeps while there is nothing to do."
         while True:
             with self._wake:
-                self._wake.wait_for(
-                    lambda: self._closed or self._inbox or not self.scheduler.is_idle
-                )
+                self._wake.wait_for(self._has_work)
                 if self._closed:
                     return
             try:
@@ -347,6 +271,118 @@ class Engine(_Steps):
             except Exception as error:  # nobody may wait for a thread that has died
                 with self._turn:
                     self._end_all("error", error)
+
+# %% ../../nbs/05_inference/07_engine.ipynb #cb91df0b
+_RECENT = 100  # steps that tokens a second are counted over
+
+
+class _Counted(_Served):
+    "Steps whose tokens and seconds are counted."
+
+    def __init__(self, model: Any, scheduler: Scheduler):
+        super().__init__(model, scheduler)
+        self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)  # seconds, new tokens
+        self._asked = 0  # tokens of all prompts that were read
+        self._found = 0  # of these, in the prefix cache
+        self._metrics = self._measured()
+
+    def metrics(self) -> dict[str, int | float]:
+        "As of the last step: queue, blocks, hit rate, tokens a second over recent steps."
+        return self._metrics | {"queued": self._metrics["queued"] + len(self._inbox)}
+
+    def _run(self, step: Step) -> None:
+        start = time.perf_counter()
+        super()._run(step)
+        written = sum(request.reason != "error" for request in step.writers)
+        self._recent.append((time.perf_counter() - start, written))
+
+    def _hand_out(self) -> None:
+        for request, stream in self._open.items():
+            if request.new and not stream.given:
+                self._asked += len(request.ids)
+                self._found += request.reused
+        super()._hand_out()
+        self._metrics = self._measured()
+
+    def _measured(self) -> dict[str, int | float]:
+        "The metrics, between two steps; kept for threads that ask while a step runs."
+        seconds = sum(s for s, _ in self._recent)
+        written = sum(n for _, n in self._recent)
+        counts = self.scheduler.memory.counts()
+        return {
+            "queued": len(self.scheduler.queue),
+            "running": len(self.scheduler.memory.running),
+            **{f"blocks_{name}": n for name, n in counts.items()},
+            "prefix_hit_rate": self._found / max(self._asked, 1),
+            "tokens_per_second": written / seconds if seconds else 0.0,
+            "preemptions": self.scheduler.preemptions,
+        }
+
+# %% ../../nbs/05_inference/07_engine.ipynb #9bfec21d
+class Engine(_Counted):
+    """Continues many prompts at once, each as if it were alone.
+
+    Iterate over the streams, and they run it; or start a thread for it, with `with engine:`.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        *,
+        n_blocks: SupportsIndex = 512,  # all memory for keys and values
+        block_size: SupportsIndex = 16,  # tokens
+        chunk: int = 64,  # tokens a step, at most: one for each row, the rest from prompts
+        max_batch: int = 8,  # requests that run together, at most
+        reserve: bool = False,  # see `Scheduler`
+    ):
+        if not isinstance(lm, LanguageModel):
+            raise TypeError(f"an engine runs a LanguageModel, got {type(lm).__name__}")
+        self.lm = lm
+        pool = KVPool(n_blocks, block_size, device=lm.model.device)
+        scheduler = Scheduler(
+            pool, chunk=chunk, max_batch=max_batch, reserve=reserve, make=PagedKVCache
+        )
+        super().__init__(lm.model, scheduler)
+
+    def submit(
+        self,
+        ids: Iterable[SupportsIndex],  # the prompt
+        max_new_tokens: SupportsIndex,
+        *,
+        pick: Pick = greedy,
+        processors: Iterable[Processor] = (),
+        stop_ids: StopIds = (),
+        seed: int | None = None,  # of its own random numbers; None: drawn from PyTorch's
+        generator: torch.Generator | None = None,  # instead of a seed
+        deadline: float | None = None,  # seconds from now
+        salt: str = "",  # requests with different salts share no blocks
+    ) -> Stream:
+        """The continuation of a prompt, as `generate` would write it. From any thread.
+
+        Raises as `generate` does, and `ValueError` for a request larger than the pool.
+        """
+        new = whole_number("max_new_tokens", max_new_tokens, at_least=1)
+        prompt = _prompt_ids(self.model, ids, new)
+        calls = _check_calls(pick, processors, generator)
+        if deadline is not None and not deadline > 0:
+            raise ValueError(f"a deadline lies in the future: seconds above 0, got {deadline}")
+        end = math.inf if deadline is None else self._clock() + deadline
+        request = Request(prompt, new, stop_ids=_stop_set(stop_ids), deadline=end, salt=salt)
+        self.scheduler.check(request)
+        stream = Stream(self, request, pick, calls, _own_generator(self.model, seed, generator))
+        self._send(("submit", stream))
+        return stream
+
+    def reset(self) -> None:
+        "Drops all keys and values: for weights that changed in a way that can't be noticed."
+        with self._turn:
+            self._forget()
+
+    def load_weights(self, state: Mapping[str, Tensor]) -> None:
+        "Other weights for the model, between two steps. What runs reads its text again with them."
+        with self._turn:
+            self.model.load_state_dict(state)
+            self._forget()
 
 # %% ../../nbs/05_inference/07_engine.ipynb #f6a2f30e
 def _own_generator(

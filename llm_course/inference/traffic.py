@@ -38,7 +38,9 @@ def parts_of(step: Step) -> tuple[int, int, int]:
 
 
 def fit_cost(parts: Sequence[tuple[int, int, int]], seconds: Sequence[float]) -> CostModel:
-    """The costs that fit measured steps best: least squares of the relative errors.
+    """The costs that fit measured steps best: least squares of the errors in seconds.
+
+    So the sum of many steps comes out right, which is what waiting is made of.
 
     Raises `ValueError` for too few steps, or steps that are all alike.
     """
@@ -46,10 +48,9 @@ def fit_cost(parts: Sequence[tuple[int, int, int]], seconds: Sequence[float]) ->
     y = np.array(seconds, float)
     if len(x) != len(y) or len(x) < 3 or not (y > 0).all():
         raise ValueError(f"three steps or more, each with its seconds; got {len(x)} and {len(y)}")
-    weighted = x / y[:, None]
-    if np.linalg.matrix_rank(weighted) < 3:
+    if np.linalg.matrix_rank(x) < 3:
         raise ValueError("these steps are too much alike: vary the rows and the pieces of prompts")
-    costs = np.linalg.lstsq(weighted, np.ones(len(y)), rcond=None)[0]
+    costs = np.linalg.lstsq(x, y, rcond=None)[0]  # minimises the sum of (x @ costs - y) ** 2
     return CostModel(*map(float, np.maximum(costs, 0)))
 
 # %% ../../nbs/05_inference/08_traffic.ipynb #ac726854
