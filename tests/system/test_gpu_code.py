@@ -7,7 +7,7 @@ from course_tools.gpu_code import longest_loop, machine_code
 pytest.importorskip("triton")
 SIZES = {"n": "i32", "n_blocks": "i32", "groups": "i32", "part": "i32"}
 FEW = {"x": "*bf16", "words": "*i32", "halfs": "*fp16", "out": "*fp32"} | SIZES
-MANY = {"x": "*bf16", "codes": "*u8", "halfs": "*fp16", "out": "*bf16"} | SIZES
+MANY = {"x": "*bf16", "codes": "*u8", "words": "*i32", "out": "*bf16"} | SIZES
 
 
 @pytest.mark.parametrize("capability", [80, 90])
