@@ -595,7 +595,7 @@ def test_recorded_rounds_follow_the_rule(address):
                     assert guess["p"] > 0
                     sure += guess["p"] >= guess["q"]
                 else:
-                    assert guess["p"] < guess["q"]
+                    assert guess["p"] <= guess["q"]  # rounded to four digits
                     refused += 1
     assert sure > 0 and refused > 0
 
