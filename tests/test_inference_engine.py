@@ -397,6 +397,10 @@ def test_nonsense_is_refused_at_the_door():
         engine.submit([1], 5, processors=lambda ids, logits: logits)
     with expect_fail(ValueError, "seconds above 0"):
         engine.submit([1], 5, deadline=-1)
+    with expect_fail(TypeError, "a deadline is a number of seconds, got 'soon'"):
+        engine.submit([1], 5, deadline="soon")
+    with expect_fail(TypeError, "a salt is a text, got 3"):
+        engine.submit([1], 5, salt=3)  # it would stop everybody's steps
     with expect_fail(ValueError, "not both"):
         engine.submit([1], 5, seed=1, generator=torch.Generator())
     with expect_fail(ValueError, "stop_ids"):

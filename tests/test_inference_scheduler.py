@@ -333,6 +333,12 @@ def test_nonsense_is_refused():
         Request("text", 4)
     with expect_fail(ValueError, "got nan"):
         Request([1], 4, deadline=math.nan)
+    with expect_fail(TypeError, "a deadline is a number of seconds, got 'soon'"):
+        Request([1], 4, deadline="soon")
+    with expect_fail(TypeError, "stop_ids are a collection of token ids, got 3"):
+        Request([1], 4, stop_ids=3)
+    with expect_fail(TypeError, "a salt is a text, got 3"):
+        Request([1], 4, salt=3)
     with expect_fail(ValueError, "make chunk at least max_batch"):
         Scheduler(pool, chunk=4, max_batch=8)
     with expect_fail(TypeError, "reserve"):
@@ -346,6 +352,8 @@ def test_nonsense_is_refused():
         scheduler.submit(request)
     step = scheduler.plan()
     run_stub(scheduler, step)
+    with expect_fail(TypeError, "what is submitted is a Request, got list"):
+        scheduler.submit([1, 2])
     with expect_fail(ValueError, "zip"):
         scheduler.finish(step, [])
     with expect_fail(ValueError, "give 2 rows of the same length"):

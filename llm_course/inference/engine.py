@@ -10,6 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from numbers import Real
 from queue import SimpleQueue
 from threading import Condition, Lock, Thread, current_thread
 from typing import Any, NamedTuple, SupportsIndex
@@ -364,6 +365,8 @@ class Engine(_Counted):
         new = whole_number("max_new_tokens", max_new_tokens, at_least=1)
         prompt = _prompt_ids(self.model, ids, new)
         calls = _check_calls(pick, processors, generator)
+        if deadline is not None and (isinstance(deadline, bool) or not isinstance(deadline, Real)):
+            raise TypeError(f"a deadline is a number of seconds, got {deadline!r}")
         if deadline is not None and not deadline > 0:
             raise ValueError(f"a deadline lies in the future: seconds above 0, got {deadline}")
         end = math.inf if deadline is None else self._clock() + deadline

@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from numbers import Real
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -44,8 +45,14 @@ class Request:
         if not self.ids:
             raise ValueError("the prompt is empty; give at least one token")
         self.max_new_tokens = whole_number("max_new_tokens", self.max_new_tokens, at_least=1)
+        if isinstance(self.deadline, bool) or not isinstance(self.deadline, Real):
+            raise TypeError(f"a deadline is a number of seconds, got {self.deadline!r}")
         if math.isnan(self.deadline):
             raise ValueError("a deadline is a time, got nan")
+        if not isinstance(self.stop_ids, Collection) or isinstance(self.stop_ids, str):
+            raise TypeError(f"stop_ids are a collection of token ids, got {self.stop_ids!r}")
+        if not isinstance(self.salt, str):
+            raise TypeError(f"a salt is a text, got {self.salt!r}")
 
     @property
     def text(self) -> list[int]:
@@ -271,6 +278,8 @@ class Scheduler(_Decisions):
 
     def check(self, request: Request) -> None:
         "Raises `ValueError` for a request that the whole pool couldn't hold, or that was here."
+        if not isinstance(request, Request):
+            raise TypeError(f"what is submitted is a Request, got {type(request).__name__}")
         blocks = self.memory.pool.blocks.n_blocks
         size = self.memory.pool.block_size
         if ceil_div(request.most, size) > blocks:
