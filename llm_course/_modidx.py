@@ -1640,6 +1640,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                  'llm_course/inference/speculative.py'),
                                                   'llm_course.inference.speculative._judge': ( '05_inference/speculative.html#_judge',
                                                                                                'llm_course/inference/speculative.py'),
+                                                  'llm_course.inference.speculative._listed': ( '05_inference/speculative.html#_listed',
+                                                                                                'llm_course/inference/speculative.py'),
                                                   'llm_course.inference.speculative._places': ( '05_inference/speculative.html#_places',
                                                                                                 'llm_course/inference/speculative.py'),
                                                   'llm_course.inference.speculative._proposal': ( '05_inference/speculative.html#_proposal',

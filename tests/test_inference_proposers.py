@@ -168,6 +168,37 @@ def test_what_a_draft_says_is_what_it_draws_from():
             assert torch.special.gammaincc(freedom, total / 2) > 1e-3
 
 
+# nbs/05_inference/02_proposers.ipynb #d41f0b7a
+def test_guessers_that_do_not_fit_are_refused():
+    from fastcore.test import expect_fail
+
+    from llm_course.transformers.generation import LanguageModel
+
+    model = varied_model()
+    for size in (40, 60):
+        draft = DraftModel(varied_model(vocab_size=size))
+        said = f"guesses from a vocabulary of {size} tokens, the model's has 50"
+        for proposer in (draft, FirstOf([PromptLookup(), draft])):
+            with expect_fail(ValueError, said):
+                speculative_generate(model, [1, 2], 9, proposer=proposer)
+            with expect_fail(ValueError, said):
+                speculative_generate_batch(model, [[1, 2]], 9, proposers=[proposer])
+    with expect_fail(ValueError, "vocabularies of different sizes: [40, 60]"):
+        FirstOf([DraftModel(varied_model(vocab_size=size)) for size in (60, 40)])
+    with expect_fail(ValueError, "give at least one proposer"):
+        FirstOf([])
+    with expect_fail(TypeError, "proposers are several"):
+        FirstOf(PromptLookup())
+    with expect_fail(TypeError, "a model is a Transformer, such as lm.model; got LanguageModel"):
+        DraftModel(LanguageModel(model))
+    with expect_fail(TypeError, "a model is a Transformer"):
+        early_exit("SmolLM2", 4)
+    with expect_fail(ValueError, "some of the tokens 0 to 49"):
+        DraftModel(model, vocabulary=[3, 50])
+    with expect_fail(ValueError, "longest must be at least 2, got 1"):
+        PromptLookup(longest=1)
+
+
 # nbs/05_inference/02_proposers.ipynb #54370e1b
 def test_solution_last_successor():
     assert last_successor([1, 2, 3, 1, 5, 1]) == 5, "after the latest 1 that something follows: 5"

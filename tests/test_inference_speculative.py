@@ -530,6 +530,13 @@ def test_nothing_happens_before_the_first_token_is_asked_for():
         speculative_generate(model, [1, 2], 5, proposer=None)
     with expect_fail(TypeError, "a proposer has propose(ids, k, generator)"):
         speculative_generate(model, [1, 2], 5, proposer=Fixed)
+    with expect_fail(TypeError, "on_round is called with each Round, got 3"):
+        speculative_generate(model, [1, 2], 5, proposer=proposer, on_round=3)
+    with expect_fail(TypeError, "proposers are several, one for each prompt; got Fixed"):
+        speculative_generate_batch(model, [[1], [2]], 5, proposers=proposer)
+    with expect_fail(TypeError, "generators are several, one for each prompt; got Generator"):
+        one = torch.Generator()
+        speculative_generate_batch(model, [[1]], 5, proposers=[proposer], generators=one)
     with expect_fail(ValueError, "the prompt is empty"):
         speculative_generate_batch(model, [[1], []], 5, proposers=[proposer] * 2)
     with expect_fail(ValueError, "2 prompts need a proposer each, got 1"):

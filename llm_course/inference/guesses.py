@@ -15,9 +15,10 @@ from torch import Tensor
 
 from ..compression.draft import tokens_per_round
 from ..core import whole_number
-from .speculative import Proposal, Proposer
+from .speculative import Proposal, Proposer, _check_proposer
 from ..training.optim import check_number
 from ..transformers.cache import KVCache
+from ..transformers.generation import _check_model
 from ..transformers.model import Transformer
 
 # %% ../../nbs/05_inference/03_guesses.ipynb #ce255413
@@ -30,9 +31,14 @@ def reading_costs(
     rounds: int = 5,
 ) -> list[float]:
     "Seconds of a pass over 1, 2, … `most` tokens, head included: medians of rounds in turn."
+    _check_model(model)
     most = whole_number("most", most, at_least=1)
     held = whole_number("held", held, at_least=1)
     rounds = whole_number("rounds", rounds, at_least=1)
+    if held + most > model.config.context:
+        raise ValueError(
+            f"{held} tokens held and {most} read are more than the context's {model.config.context}"
+        )
     size = model.config.vocab_size
     ids = (torch.arange(held + most, device=model.device) % size)[None]
     cache = KVCache(device=model.device)
@@ -82,11 +88,15 @@ class AdaptiveK:
         memory: float = 0.96,  # how much an old count is worth after each new one
         probe: int = 32,  # rounds between tries, where no guess pays
     ):
-        if isinstance(proposer, type) or not isinstance(proposer, Proposer):
-            raise TypeError(f"a proposer has propose(ids, k, generator), got {proposer!r}")
+        _check_proposer(proposer)
         if not 0 < memory < 1:
             raise ValueError(f"memory is a share between 0 and 1, got {memory}")
         self.proposer = proposer
+        self.vocab_size = getattr(proposer, "vocab_size", None)
+        if not isinstance(reading, Sequence) or isinstance(reading, str):
+            raise TypeError(f"reading is a list of seconds, see reading_costs; got {reading!r}")
+        for seconds in reading:
+            check_number("a pass's seconds", seconds)
         self.reading = [float(seconds) for seconds in reading]
         best_guesses(0.0, 0.0, self.reading)  # raises
         self.memory = memory

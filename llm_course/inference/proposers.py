@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core import whole_number
-from .speculative import Distribution, Proposal, Proposer
+from .speculative import Distribution, Proposal, Proposer, _check_proposer
 from ..transformers.cache import KVCache
-from ..transformers.generation import Pick, greedy
+from ..transformers.generation import Pick, _check_model, greedy
 from ..transformers.model import Transformer
 from ..transformers.tokens import id_list
 
@@ -106,9 +106,11 @@ class DraftModel:
         *,
         vocabulary: Iterable[SupportsIndex] | None = None,  # guess these alone; None: all
     ):
+        _check_model(model)
         if pick is not greedy and not isinstance(pick, Distribution):
             raise TypeError(f"a draft's pick tells its probabilities, as Sample(0.7); got {pick!r}")
         self.model = model
+        self.vocab_size = model.config.vocab_size
         self.pick = pick
         self.head: nn.Module = model.head
         self.vocabulary: Tensor | None = None
@@ -183,6 +185,7 @@ def early_exit(
     n_layers: SupportsIndex,  # the first so many
 ) -> Transformer:
     "The first layers of a model, its last norm and its head: the same weights, not a copy."
+    _check_model(model)
     n = whole_number("n_layers", n_layers, at_least=1)
     config = model.config
     if n > config.n_layers:
@@ -202,10 +205,17 @@ class FirstOf:
     "The guesses of the first proposer that has any."
 
     def __init__(self, proposers: Iterable[Proposer]):
+        if isinstance(proposers, Proposer) or not isinstance(proposers, Iterable):
+            raise TypeError(f"proposers are several: write FirstOf([…]); got {proposers!r}")
         self.proposers = list(proposers)
+        if not self.proposers:
+            raise ValueError("give at least one proposer")
         for proposer in self.proposers:
-            if isinstance(proposer, type) or not isinstance(proposer, Proposer):
-                raise TypeError(f"a proposer has propose(ids, k, generator), got {proposer!r}")
+            _check_proposer(proposer)
+        sizes = {getattr(proposer, "vocab_size", None) for proposer in self.proposers} - {None}
+        if len(sizes) > 1:
+            raise ValueError(f"these guess from vocabularies of different sizes: {sorted(sizes)}")
+        self.vocab_size = next(iter(sizes), None)
 
     def propose(self, ids: Sequence[int], k: int, generator: torch.Generator | None) -> Proposal:
         for proposer in self.proposers:

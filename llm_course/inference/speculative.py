@@ -63,7 +63,8 @@ class Proposer(Protocol):
 
     It is given the whole text each time, so it sees what became of its last guesses: what it has
     kept of refused ones it must forget. If it has a method `observe(ids, logits)`, it is also told
-    the tokens that were read, "t", and the scores after each, "t v".
+    the tokens that were read, "t", and the scores after each, "t v". If it has a `vocab_size`, that
+    must be the model's.
     """
 
     def propose(
@@ -324,8 +325,8 @@ def speculative_generate(
     new = whole_number("max_new_tokens", max_new_tokens, at_least=0)
     prompt = _prompt_ids(model, ids, new)
     calls = _check_calls(pick, processors, generator)
-    rules = _Rules(pick, calls, _guesses(k, pick), _stop_set(stop_ids), on_round)
-    _check_proposer(proposer)
+    rules = _Rules(pick, calls, _guesses(k, pick, on_round), _stop_set(stop_ids), on_round)
+    _check_proposer(proposer, model.config.vocab_size)
     if cache is None:
         cache = KVCache(device=model.device)
     _check_cache(cache, 1)
@@ -348,8 +349,10 @@ def _speculate(
         cache.crop(min(cache.lengths[0], taken - 1))
 
 
-def _guesses(k: SupportsIndex, pick: Pick) -> int:
-    "k as an int. Raises `TypeError` for a pick that can't be exact."
+def _guesses(k: SupportsIndex, pick: Pick, on_round: object) -> int:
+    "k as an int. Raises `TypeError` for a pick that can't be exact, and for what can't be called."
+    if on_round is not None and not callable(on_round):
+        raise TypeError(f"on_round is called with each Round, got {on_round!r}")
     if pick is not greedy and not isinstance(pick, Distribution):
         raise TypeError(
             f"guesses are judged by the probabilities that a token is drawn from, and {pick!r} has "
@@ -358,9 +361,16 @@ def _guesses(k: SupportsIndex, pick: Pick) -> int:
     return whole_number("k", k, at_least=1)
 
 
-def _check_proposer(proposer: object) -> None:
+def _check_proposer(proposer: object, vocab_size: int | None = None) -> None:
+    "Raises `TypeError` for what can't guess, `ValueError` for guesses from another vocabulary."
     if isinstance(proposer, type) or not isinstance(proposer, Proposer):
         raise TypeError(f"a proposer has propose(ids, k, generator), got {proposer!r}")
+    its_own = getattr(proposer, "vocab_size", None)
+    if its_own is not None and vocab_size is not None and its_own != vocab_size:
+        raise ValueError(
+            f"{type(proposer).__name__} guesses from a vocabulary of {its_own} tokens, the model's "
+            f"has {vocab_size}: take a draft with the same tokenizer"
+        )
 
 # %% ../../nbs/05_inference/01_speculative.ipynb #3a760e0a
 def speculative_generate_batch(
@@ -381,8 +391,10 @@ def speculative_generate_batch(
     new = whole_number("max_new_tokens", max_new_tokens, at_least=0)
     texts = [_prompt_ids(model, prompt, new) for prompt in _prompt_list(prompts)]
     calls = _check_calls(pick, processors, None)
-    rules = _Rules(pick, calls, _guesses(k, pick), _stop_set(stop_ids), on_round)
-    rows = _rows(texts, new, list(proposers), None if generators is None else list(generators))
+    rules = _Rules(pick, calls, _guesses(k, pick, on_round), _stop_set(stop_ids), on_round)
+    guessers = _listed("proposers", proposers)
+    each = None if generators is None else _listed("generators", generators)
+    rows = _rows(texts, new, guessers, each, model.config.vocab_size)
     if not rows or not new:
         return [[] for _ in rows]
     if cache is None:
@@ -401,11 +413,18 @@ def speculative_generate_batch(
     return [row.ids[start:] for row, start in zip(rows, starts)]
 
 
+def _listed(name: str, given: Iterable) -> list:
+    if not isinstance(given, Iterable):
+        raise TypeError(f"{name} are several, one for each prompt; got {type(given).__name__}")
+    return list(given)
+
+
 def _rows(
     texts: list[list[int]],
     new: int,
     proposers: list[Proposer],
     generators: list[torch.Generator] | None,
+    vocab_size: int,
 ) -> list[_Row]:
     "The texts at their beginning. Raises `ValueError` for too few of what each needs."
     if len(proposers) != len(texts):
@@ -415,7 +434,7 @@ def _rows(
     given: list[torch.Generator | None] = list(generators or [None] * len(texts))
     rows = []
     for i, (text, proposer, generator) in enumerate(zip(texts, proposers, given)):
-        _check_proposer(proposer)
+        _check_proposer(proposer, vocab_size)
         _check_generator(generator)
         rows.append(_Row(i, text, new, proposer, generator))
     return rows
