@@ -194,6 +194,10 @@ def test_contrastive_search_is_greedy_at_alpha_0_and_follows_its_formula():
     assert text[3:] != greedy_text
     stopped = list(contrastive_search(model, prompt, 20, alpha=0.0, stop_ids=[greedy_text[4]]))
     assert stopped == greedy_text[: greedy_text.index(greedy_text[4]) + 1]
+    trainable, tracked = Transformer(small), []
+    trainable.norm.register_forward_hook(lambda part, x, y: tracked.append(y.requires_grad))
+    list(contrastive_search(trainable, prompt, 3))
+    assert tracked and not any(tracked)  # nothing is kept for gradients
 
 
 # nbs/05_inference/05_penalties.ipynb #0e03f6ed
@@ -242,7 +246,7 @@ def test_what_makes_no_sense_is_refused():
             process(torch.tensor([[-2, 1]]), logits)
     small = Config(vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=32)
     model = Transformer(small)
-    for given_badly in ({"k": 0}, {"alpha": 1.5}, {"alpha": -0.1}):
+    for given_badly in ({"k": 0}, {"k": 51}, {"alpha": 1.5}, {"alpha": -0.1}):
         with pytest.raises(ValueError, match=next(iter(given_badly))):
             contrastive_search(model, [1], 3, **given_badly)
     with pytest.raises(ValueError, match="empty"):

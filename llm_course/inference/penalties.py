@@ -18,7 +18,7 @@ from torch import Tensor
 from ..core import whole_number
 from .repetition import find_loop
 from ..transformers.cache import KVCache
-from ..transformers.generation import Processor, _prompt_ids
+from ..transformers.generation import Processor, StopIds, _prompt_ids, _stop_set
 from ..transformers.model import Transformer
 from ..transformers.tokens import id_list
 
@@ -200,7 +200,6 @@ def dry(
     return process
 
 # %% ../../nbs/05_inference/05_penalties.ipynb #12f88eda
-@torch.inference_mode()
 def contrastive_search(
     model: Transformer,
     ids: Iterable[SupportsIndex],  # the prompt
@@ -208,7 +207,7 @@ def contrastive_search(
     *,
     k: SupportsIndex = 4,  # candidates
     alpha: float = 0.6,  # from 0, which is greedy, to 1
-    stop_ids: Iterable[SupportsIndex] = (),
+    stop_ids: StopIds = (),
 ) -> Iterator[int]:  # new ids, as they come
     """Likely tokens whose states are unlike those before (Su et al. 2022).
 
@@ -220,23 +219,31 @@ def contrastive_search(
     if not 0 <= weight <= 1:
         raise ValueError(f"alpha lies from 0 to 1, got {alpha}")
     prompt = _prompt_ids(model, ids, new)
-    return _contrastive(model, prompt, new, candidates, weight, set(id_list(stop_ids)))
+    if candidates > model.config.vocab_size:
+        raise ValueError(f"k is {candidates}, the vocabulary has {model.config.vocab_size} tokens")
+    return _contrastive(model, prompt, new, candidates, weight, _stop_set(stop_ids))
 
 
 def _contrastive(model, prompt, new, k, alpha, stops):
     cache = KVCache(device=model.device)
-    seen = model.hidden_states(torch.tensor([prompt], device=model.device), cache)[0]  # t c
+    with torch.inference_mode():
+        seen = model.hidden_states(torch.tensor([prompt], device=model.device), cache)[0]  # t c
     for _ in range(new):
-        p, tokens = model.head(seen[-1:]).float().softmax(-1)[0].topk(k)
-        cache.select([0] * k)  # the text, once for each candidate
-        states = model.hidden_states(tokens[:, None], cache)[:, 0]  # k c
-        best = int(contrastive_scores(p, states, seen, alpha).argmax())
-        cache.select([best])
-        seen = torch.cat([seen, states[best : best + 1]])
-        token = int(tokens[best])
+        token, seen = _best_candidate(model, cache, seen, k, alpha)
         yield token
         if token in stops:
             return
+
+
+@torch.inference_mode()
+def _best_candidate(model, cache, seen, k, alpha):
+    "The next token, which the cache holds then, and all states with its own."
+    p, tokens = model.head(seen[-1:]).float().softmax(-1)[0].topk(k)
+    cache.select([0] * k)  # the text, once for each candidate
+    states = model.hidden_states(tokens[:, None], cache)[:, 0]  # k c
+    best = int(contrastive_scores(p, states, seen, alpha).argmax())
+    cache.select([best])
+    return int(tokens[best]), torch.cat([seen, states[best : best + 1]])
 
 
 def contrastive_scores(
