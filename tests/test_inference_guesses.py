@@ -152,6 +152,26 @@ def test_adaptive_text_is_plain_text():
     assert 10 <= sum(taken) <= 30 and set(taken[-40:]) == {0, 1}
 
 
+# nbs/05_inference/03_guesses.ipynb #b6c0d9e4
+def test_a_first_guess_is_single_and_small_promises_are_not_taken():
+    asked_for = []
+
+
+    class Asked:
+        def propose(self, ids, k, generator):
+            asked_for.append(k)
+            return Proposal([1] * k)
+
+
+    adaptive = AdaptiveK(Asked(), [1.0, 1.0, 1.0, 1.0])
+    assert len(adaptive.propose([1], 3, None).ids) == 1 == asked_for[0]
+    assert len(adaptive.propose([1, 1], 3, None).ids) == 3 == asked_for[1]
+    for kept, taken in ((0.08, 0), (0.2, 1)):  # 1.08 / 1.04 and 1.2 / 1.04 times as fast
+        adaptive = AdaptiveK(Asked(), [1.0, 1.04])
+        adaptive.kept, adaptive.judged = kept, 1.0
+        assert len(adaptive.propose([1], 1, None).ids) == taken
+
+
 # nbs/05_inference/03_guesses.ipynb #e52a1c8b
 def test_costs_that_cannot_be_are_refused():
     from fastcore.test import expect_fail
