@@ -170,13 +170,6 @@ def main():
     parser.add_argument("--weights", nargs="+", choices=WEIGHTS, default=list(WEIGHTS))
     args = parser.parse_args()
     load_before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    runs = []
-    for weights in args.weights:
-        for kind in KINDS:
-            runs.append(measure(weights, kind, args.tokens, args.requests, args.repeats))
-    tables = {f"{run['weights']}, {run['kind']}": run["rows"] for run in runs}
-    for title, rows in tables.items():
-        print(f"\n{title}\n{table(rows)}")
     results = {
         "model": NAME,
         "what": "greedy answers, plain and with guesses",
@@ -184,10 +177,16 @@ def main():
         "requests": args.requests,
         "k": K,
         "load": load_before,
-        "runs": runs,
-        "tables": tables,
+        "runs": [],
+        "tables": {},
     }
-    save("speculative", results)
+    for weights in args.weights:
+        for kind in KINDS:
+            run = measure(weights, kind, args.tokens, args.requests, args.repeats)
+            results["runs"].append(run)
+            results["tables"][f"{weights}, {kind}"] = run["rows"]
+            print(f"\n{weights}, {kind}\n{table(run['rows'])}")
+            save("speculative", results)  # after each: what is measured isn't lost
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ fetch(root.dataset.source).then((reply) => reply.json()).then((record) => {
   const how = make("p", { class: "how" });
   const said = make("p", { class: "status", role: "status" });
   const stage = make("div", { class: "stage" });
-  const table = make("div", { class: "all" });
+  const table = make("div", { class: "all", tabindex: 0, role: "region", "aria-label": "The guesses of this round" });
 
   const show = () => {
     const run = record.texts[picker.value];
