@@ -41,7 +41,7 @@ def pack_blocks(
     return torch.cat([steps.flatten(2), *shared], -1)
 
 
-def _halfs(numbers: Tensor) -> UInt8[Tensor, "p g n"]:
+def _halfs(numbers: Tensor) -> UInt8[Tensor, "p g 32"]:
     "The bytes, in half precision, of a number for each row and group: 16 rows side by side."
     by_block = numbers.half().unflatten(0, (-1, ROWS))  # p 16 g
     side_by_side = by_block.transpose(1, 2).contiguous()  # p g 16
