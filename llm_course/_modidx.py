@@ -1436,6 +1436,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'llm_course/inference/penalties.py'),
                                                 'llm_course.inference.penalties._skipped': ( '05_inference/penalties.html#_skipped',
                                                                                              'llm_course/inference/penalties.py'),
+                                                'llm_course.inference.penalties._subtracting': ( '05_inference/penalties.html#_subtracting',
+                                                                                                 'llm_course/inference/penalties.py'),
                                                 'llm_course.inference.penalties.contrastive_scores': ( '05_inference/penalties.html#contrastive_scores',
                                                                                                        'llm_course/inference/penalties.py'),
                                                 'llm_course.inference.penalties.contrastive_search': ( '05_inference/penalties.html#contrastive_search',

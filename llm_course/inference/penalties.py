@@ -8,7 +8,7 @@ __all__ = ['token_counts', 'repetition_penalty', 'presence_penalty', 'frequency_
 
 # %% ../../nbs/05_inference/05_penalties.ipynb #04bfe515
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import SupportsIndex
 
 import torch
@@ -29,7 +29,8 @@ def token_counts(
 ) -> Float[Tensor, "b v"]:
     "How often each token of the vocabulary stands in each row."
     counts = torch.zeros(len(ids), vocab_size, device=ids.device)
-    return counts.scatter_add_(1, ids.clamp(min=0), (ids >= 0).float())
+    is_token = (ids >= 0).float()  # b t
+    return counts.scatter_add_(1, ids.clamp(min=0), is_token)
 
 # %% ../../nbs/05_inference/05_penalties.ipynb #b4492ccf
 def _checked(ids: Tensor, logits: Tensor, skip: int) -> Int[Tensor, "b n"]:
@@ -94,13 +95,8 @@ def presence_penalty(
 
     OpenAI's and vLLM's count the answer alone: skip the prompt for that.
     """
-    penalty, skipped = _number("penalty", penalty), _skipped(skip)
-
-    def process(ids: Int[Tensor, "b t"], logits: Float[Tensor, "b v"]) -> Float[Tensor, "b v"]:
-        counts = token_counts(_checked(ids, logits, skipped), logits.shape[1])
-        return logits - (penalty * (counts > 0)).to(logits.dtype)
-
-    return process
+    amount = _number("penalty", penalty)
+    return _subtracting(lambda counts: amount * (counts > 0), _skipped(skip))
 
 
 def frequency_penalty(
@@ -112,11 +108,16 @@ def frequency_penalty(
 
     OpenAI's and vLLM's count the answer alone: skip the prompt for that.
     """
-    penalty, skipped = _number("penalty", penalty), _skipped(skip)
+    amount = _number("penalty", penalty)
+    return _subtracting(lambda counts: amount * counts, _skipped(skip))
+
+
+def _subtracting(price: Callable[[Tensor], Tensor], skipped: int) -> Processor:
+    "A processor that takes a price from each score, by how often its token occurred."
 
     def process(ids: Int[Tensor, "b t"], logits: Float[Tensor, "b v"]) -> Float[Tensor, "b v"]:
         counts = token_counts(_checked(ids, logits, skipped), logits.shape[1])
-        return logits - (penalty * counts).to(logits.dtype)
+        return logits - price(counts).to(logits.dtype)
 
     return process
 
@@ -138,8 +139,9 @@ def no_repeat_ngram(
             return logits.clone()
         pieces = text.unfold(1, length, 1)  # b places n
         end = text[:, text.shape[1] - length + 1 :]  # b n-1
-        same = (pieces[..., :-1] == end[:, None]).all(-1) & (pieces >= 0).all(-1)
-        row, place = same.nonzero(as_tuple=True)
+        begins_alike = (pieces[..., :-1] == end[:, None]).all(-1)  # b places
+        whole = (pieces >= 0).all(-1)  # no place without a token in it
+        row, place = (begins_alike & whole).nonzero(as_tuple=True)
         banned = torch.zeros_like(logits, dtype=torch.bool)
         banned[row, pieces[row, place, -1]] = True
         return logits.masked_fill(banned, -torch.inf)
@@ -158,9 +160,10 @@ def match_lengths(
     lengths = torch.zeros_like(ids)
     alive = torch.ones_like(stops)  # places whose match goes on
     for back in range(min(longest, t - 1)):
-        last = t - 1 - back  # the token so far before the end, and before each place: alike?
+        end = t - 1 - back  # the last token, the last but one, …
+        agrees = (ids[:, :end] == ids[:, [end]]) & ~stops[:, [end]]  # each place before it
         same = torch.zeros_like(stops)
-        same[:, back + 1 :] = (ids[:, :last] == ids[:, [last]]) & ~stops[:, [last]]
+        same[:, back + 1 :] = agrees  # place i has looked at the token at i - 1 - back
         alive &= same
         if not alive.any():
             break

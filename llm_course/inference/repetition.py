@@ -35,10 +35,10 @@ class Loop:
 
 
 def matches_needed(
-    periods: Int[np.ndarray, "p"],
+    periods: Int[np.ndarray, "n"],
     min_copies: int,
     min_tokens: int,
-) -> Int[np.ndarray, "p"]:
+) -> Int[np.ndarray, "n"]:
     "How many matches in a row make a loop of each period."
     return np.maximum(min_copies * periods, min_tokens) - periods
 
@@ -94,7 +94,8 @@ def _checked_rule(min_copies: object, min_tokens: object, max_period: object):
 class LoopDetector:
     """Takes a text token by token, and says whether it ends in a loop by now.
 
-    A token costs `max_period` comparisons, however long the text is, and nothing older is kept.
+    A token costs a few passes over `max_period` numbers, however long the text is. No more than
+    the last `max_period` tokens are kept.
     """
 
     def __init__(
@@ -133,7 +134,15 @@ def stop_on_loop(
     min_tokens: SupportsIndex = 32,
     max_period: SupportsIndex = 128,
 ) -> Iterator[int]:
-    "The ids up to the one that completes a loop: they end there. The rule is `find_loop`'s."
+    """The ids up to the one that completes a loop: they end there. The rule is `find_loop`'s.
+
+    Raises `TypeError` for what gives no ids, before the first is asked for.
+    """
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
+        raise TypeError(
+            f"ids come one by one, from a list or from generate(…); got {ids!r}, a "
+            f"{type(ids).__name__}"
+        )
     detector = LoopDetector(min_copies=min_copies, min_tokens=min_tokens, max_period=max_period)
     return _until_loop(ids, detector)
 
