@@ -192,7 +192,10 @@ def _round(
         # 2. Read all that is new, at once.
         scores = _read(model, tokens, [1 + len(p.ids) for p in proposals], cache)
         # 3. Judge.
-        return [_judge(row, *given, rules) for row, *given in zip(rows, tokens, proposals, scores)]
+        new = []
+        for row, read, proposal, z in zip(rows, tokens, proposals, scores):
+            new.append(_judge(row, read, proposal, z, rules))
+        return new
     finally:
         # 4. Forget what was refused; after an error, all that was not judged.
         ends = [min(n, len(row.ids) - 1) for n, row in zip(cache.lengths, rows)]
@@ -412,7 +415,7 @@ def speculative_generate_batch(
             running = [running[i] for i in stay]
     return [row.ids[start:] for row, start in zip(rows, starts)]
 
-
+# %% ../../nbs/05_inference/01_speculative.ipynb #84cbf34a
 def _listed(name: str, given: Iterable) -> list:
     if not isinstance(given, Iterable):
         raise TypeError(f"{name} are several, one for each prompt; got {type(given).__name__}")
