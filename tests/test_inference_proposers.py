@@ -59,6 +59,11 @@ class Agreed:
             same.append(a)
         return Proposal(same)
 
+    def observe(self, ids, logits):
+        for guesser in (self.first, self.second):
+            if hasattr(guesser, "observe"):
+                guesser.observe(ids, logits)
+
 
 # nbs/05_inference/02_proposers.ipynb #95e0d961
 def test_lookup_finds_what_a_search_finds():
@@ -82,6 +87,32 @@ def test_lookup_finds_what_a_search_finds():
             for end in range(1, 80, 1 + words % 3):
                 found = lookup.propose(text[:end], 5, None).ids
                 assert list(found) == searched(text[:end], longest, shortest, 5)
+
+
+# nbs/05_inference/02_proposers.ipynb #c54e7787
+def test_a_round_looks_at_new_tokens_alone():
+    """PromptLookup and Recycled look at new tokens alone, however long the text is."""
+    class Counted(list):
+        "Counts the tokens that are looked at."
+
+        looked_at = 0
+
+        def __getitem__(self, at):
+            found = list.__getitem__(self, at)
+            self.looked_at += len(found) if isinstance(at, slice) else 1
+            return found
+
+
+    for guesser in (PromptLookup(), Recycled()):
+        counts = []
+        for n in (100, 5000):
+            text = Counted(i % 37 for i in range(n))
+            guesser.propose(text, 4, None)
+            text.append(3)
+            text.looked_at = 0
+            guesser.propose(text, 4, None)
+            counts.append(text.looked_at)
+        assert counts[0] == counts[1] < 60, counts
 
 
 # nbs/05_inference/02_proposers.ipynb #00009540
@@ -236,3 +267,6 @@ def test_solution_agreed():
     assert shared([1, 2, 3], [1, 2, 4]) == [1, 2], "both say 1, 2"
     assert shared([1, 2], [2, 1]) == [], "they part at once"
     assert shared([1, 2, 3], [1, 2, 3], 2) == [1, 2], "no more than k"
+    table = Recycled()
+    Agreed(Says(1), table).observe([5], torch.eye(9)[[7]])
+    assert list(table.propose([5], 1, None).ids) == [7], "a table hears what the model thought"

@@ -13,6 +13,7 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor, nn
 
+from ..compression.draft import SomeWords
 from ..core import whole_number
 from .speculative import Distribution, Proposal, Proposer, _check_proposer
 from ..transformers.cache import KVCache
@@ -21,11 +22,19 @@ from ..transformers.model import Transformer
 from ..transformers.tokens import id_list
 
 # %% ../../nbs/05_inference/02_proposers.ipynb #f5057f1f
+_LOOK_BACK = 16  # tokens that show that a text is still the same
+
+
 def _same_start(text: Sequence[int], known: list[int], sure: int) -> int:
-    "How many tokens two texts share from the beginning; they are likely to share `sure`."
+    """How many tokens of a text are those that were known, the first `sure` of which were text.
+
+    Of these the last few are compared: a round costs no more in a long text. Where that errs, the
+    guesses are worse, and the verifier refuses them.
+    """
     most = min(len(text), len(known))
-    at = min(sure, most)
-    if list(text[:at]) != known[:at]:
+    at = sure if sure <= most else 0
+    few = max(0, at - _LOOK_BACK)
+    if list(text[few:at]) != known[few:at]:
         at = 0
     while at < most and text[at] == known[at]:
         at += 1
@@ -54,12 +63,12 @@ class PromptLookup:
         return Proposal([])
 
     def _from(self, ids: Sequence[int], at: int, k: int) -> list[int]:
-        "The k tokens from `at` on; past the end of the text, what was guessed goes on."
-        found = list(ids[at : at + k])
-        period = len(ids) - at
-        while len(found) < k:
-            found.append(found[-period])
-        return found
+        "The k tokens from `at` on. Past the end of the text it copies what it has just guessed."
+        copied = list(ids[at : at + k])
+        circle = len(ids) - at  # tokens from there to the end
+        while len(copied) < k:
+            copied.append(copied[len(copied) - circle])
+        return copied
 
     def _read(self, ids: Sequence[int]) -> None:
         "Index all that is new, but for runs that nothing follows yet."
@@ -68,7 +77,7 @@ class PromptLookup:
         for at in range(len(self._known), len(ids)):
             for n in range(self.shortest, min(self.longest, at) + 1):
                 self._after[tuple(ids[at - n : at])] = at
-        self._known = list(ids)
+        self._known += ids[len(self._known) :]
 
 # %% ../../nbs/05_inference/02_proposers.ipynb #c10e97f5
 class Recycled:
@@ -82,7 +91,7 @@ class Recycled:
         begin = _same_start(ids, self._known, len(self._known))
         for at in range(max(begin, 1), len(ids)):
             self._next[ids[at - 1]] = ids[at]
-        self._known = list(ids)
+        self._known[begin:] = ids[begin:]
         guesses: list[int] = []
         last = ids[-1]
         while len(guesses) < k and last in self._next:
@@ -122,6 +131,8 @@ class DraftModel:
                 )
             self.vocabulary = torch.tensor(ids, device=model.device)
             self.head = _some_rows(model, self.vocabulary)
+        elif isinstance(model.head, SomeWords):  # cut already, as chapter 4's
+            self.vocabulary, self.head = model.head.words, model.head.rows
         self._cache = KVCache(device=model.device)
         self._held: list[int] = []  # what the cache holds
         self._sure = 0  # tokens of it that were text, not guesses
@@ -135,8 +146,9 @@ class DraftModel:
         text = list(ids)
         rows = []
         for _ in range(k):
-            token, q = self._next(text[len(self._held) :], generator)
-            self._held = list(text)
+            unread = text[len(self._held) :]
+            token, q = self._next(unread, generator)
+            self._held += unread
             text.append(token)
             rows.append(q)
         guesses = text[len(ids) :]
@@ -146,7 +158,7 @@ class DraftModel:
         "Crop the cache to what it shares with the text. The last token is always read."
         shared = min(_same_start(ids, self._held, self._sure), len(ids) - 1)
         self._cache.crop(shared)
-        self._held = self._held[:shared]
+        del self._held[shared:]
         self._sure = len(ids)
 
     def _next(
@@ -193,9 +205,9 @@ def early_exit(
     windows = tuple(i for i in config.window_layers or () if i < n)
     nope = tuple(i for i in config.nope_layers if i < n)
     smaller = replace(config, n_layers=n, window_layers=windows, nope_layers=nope)
-    with torch.device("meta"):  # no memory: every part is exchanged for the model's own
+    with torch.device("meta"):  # tensors without memory; each is exchanged for the model's own
         shorter = Transformer(smaller)
-    shorter.__class__ = type(model)  # a packed one stays one
+    shorter.__class__ = type(model)  # a `PackedTransformer` runs its layers in its own way
     for name, part in model.named_children():
         setattr(shorter, name, model.layers[:n] if name == "layers" else part)
     return shorter.eval()

@@ -192,7 +192,10 @@ def _round(
         # 2. Read all that is new, at once.
         scores = _read(model, tokens, [1 + len(p.ids) for p in proposals], cache)
         # 3. Judge.
-        return [_judge(row, *given, rules) for row, *given in zip(rows, tokens, proposals, scores)]
+        new = []
+        for row, read, proposal, z in zip(rows, tokens, proposals, scores):
+            new.append(_judge(row, read, proposal, z, rules))
+        return new
     finally:
         # 4. Forget what was refused; after an error, all that was not judged.
         ends = [min(n, len(row.ids) - 1) for n, row in zip(cache.lengths, rows)]
