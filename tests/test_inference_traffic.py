@@ -138,7 +138,7 @@ def test_a_replay_serves_everybody():
     timings = replay(trace, Engine(tiny, chunk=64))
     for a, timing in zip(trace, timings):
         assert len(timing.times) == a.new
-        assert timing.first > 0 and timing.pauses == sorted(timing.pauses, key=lambda p: p < 0)
+        assert timing.first > 0 and min(timing.pauses, default=0) >= 0
     assert max(timing.times[-1] for timing in timings) >= trace[-1].at
 
 
