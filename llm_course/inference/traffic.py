@@ -49,7 +49,7 @@ def parts_of(step: Step) -> tuple[int, int, int]:
     passes = len(step.chunks) + bool(step.rows)
     return passes, len(step.rows), step.tokens - len(step.rows)
 
-# %% ../../nbs/05_inference/08_traffic.ipynb #c95ad21a
+# %% ../../nbs/05_inference/08_traffic.ipynb #284f95fe
 def _least_squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     "The costs, none below 0, for which the squares of x @ costs - y are least."
     best = np.zeros(x.shape[1])
