@@ -88,6 +88,7 @@ def test_each_gets_what_it_would_get_alone():
 
     rng = random.Random(0)
     thrown_out = 0
+    equal = 0
     for _ in range(20):
         size = rng.choice([1, 2, 4])
         pool = KVPool(40 // size, block_size=size)
@@ -111,6 +112,7 @@ def test_each_gets_what_it_would_get_alone():
         for request in requests:
             assert request.new == alone(request.ids, request.max_new_tokens, {0, 1, 2})
             assert request.reason == ("stop" if request.new[-1] < 3 else "length")
+            equal += 1
         assert scheduler.memory.counts()["used"] == 0
         assert not scheduler.preemptions or not scheduler.reserve
         thrown_out += scheduler.preemptions
@@ -186,12 +188,14 @@ def test_the_oldest_is_never_thrown_out():
 # nbs/05_inference/06_scheduler.ipynb #0be29bdd
 def test_whatever_users_do_no_block_leaks_and_no_request_is_lost():
     """After any sequence of actions all blocks are accounted for; each request has one reason."""
+    from collections import Counter
+
     from fastcore.test import expect_fail
     from hypothesis import HealthCheck, Phase, settings, strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 
-    totals = {"preemptions": 0, "requests": 0, "reused": 0}
+    totals = {"sequences": 0, "requests": 0, "preemptions": 0, "reused": 0}
 
 
     class Users(RuleBasedStateMachine):
@@ -256,8 +260,10 @@ def test_whatever_users_do_no_block_leaks_and_no_request_is_lost():
         @invariant()
         def books_balance(self):
             memory = self.scheduler.memory
-            held = sum(len(memory.holds(request)[0]) for request in memory.running)
-            assert sum(self.pool.blocks.refs) == held + len(memory.prefix)
+            held = Counter(node.block for node in memory.prefix._nodes.values())
+            for request in memory.running:
+                held.update(memory.holds(request)[0])
+            assert self.pool.blocks.refs == [held[block] for block in range(10)]
             assert sum(refs > 0 for refs in self.pool.blocks.refs) == 10 - self.pool.blocks.n_free
             assert min(memory.counts().values()) >= 0
             places = [*self.scheduler.queue, *memory.reading, *memory.writing]
@@ -295,6 +301,7 @@ def test_whatever_users_do_no_block_leaks_and_no_request_is_lost():
             assert self.scheduler.memory.prefix.evict(10) == counts["cached"]
             assert self.pool.blocks.n_free == 10
             assert all(refs == 0 for refs in self.pool.blocks.refs)
+            totals["sequences"] += 1
             totals["preemptions"] += self.scheduler.preemptions
             totals["requests"] += len(self.requests)
             totals["reused"] += sum(request.reused for request in self.requests)
@@ -314,10 +321,12 @@ def test_whatever_users_do_no_block_leaks_and_no_request_is_lost():
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Users, settings=often)
-    print(totals)
+    counted = {"right": dict(totals)}
     assert totals["preemptions"] > 20 and totals["reused"] > 20
+    totals["sequences"] = 0
     with expect_fail(AssertionError):
         run_state_machine_as_test(UsersOfABug, settings=settings(often, phases=[Phase.generate]))
+    counted["with a bug"] = totals["sequences"] + 1
 
 
 # nbs/05_inference/06_scheduler.ipynb #d5a7a1b5

@@ -389,7 +389,7 @@ class DecodingStep:
         "As `hidden_states`: b t c. None for what it leaves to the layers."
         n = ids.numel() if isinstance(ids, Tensor) and ids.ndim == 2 else 0
         kinds = (KVCache, PagedKVCache)
-        if not 0 < n <= MOST_STEP_ROWS or type(cache) not in kinds or not any(cache.lengths):
+        if not 0 < n <= MOST_STEP_ROWS or type(cache) not in kinds:
             return None
         if torch.is_grad_enabled() or self._planes(n) == 0:
             return None
@@ -398,7 +398,7 @@ class DecodingStep:
             addresses = np.array([_addresses(block) for block in self.model.layers])
         except (KeyError, AttributeError):  # a layer was exchanged for one of another kind
             return None
-        layers = cache.grow(ids.shape[1])
+        layers = cache.grow(ids.shape[1])  # none in a new cache, which has no memory yet
         if not _fit(layers, self.model.config):
             return None
         states = self._run(ids, positions, layers, _block_table(cache), addresses)

@@ -87,13 +87,13 @@ class StubTables(BlockTables):
             raise ValueError(f"give {len(self._n)} rows of the same length, got {ids}")
         t = len(ids[0])
         size = self.block_size
-        for source, target in make_room(self.block_pool, self._tables, self._n, t, size):
+        copies = make_room(self.block_pool, self._tables, self._n, t, size)
+        for source, target in copies:  # blocks that were shared
             self._ids[target][:] = self._ids[source]
         for table, n, new in zip(self._tables, self._n, ids):
             for at, token in enumerate(new, n):
                 self._ids[table[at // size]][at % size] = token
         self._n = [n + t for n in self._n]
-        self.version += 1
 
     def text(self, row: int) -> list[int]:
         "The ids that lie in a row's blocks; -1 where nobody wrote."

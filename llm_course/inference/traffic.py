@@ -6,9 +6,12 @@
 __all__ = ['STOP', 'CostModel', 'parts_of', 'fit_cost', 'Arrival', 'poisson_trace', 'Timing', 'simulate', 'replay']
 
 # %% ../../nbs/05_inference/08_traffic.ipynb #0d00bdcf
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +20,24 @@ from ..core import whole_number
 from .engine import Engine, Stream
 from .scheduler import Request, Scheduler, Step, run_stub
 
-# %% ../../nbs/05_inference/08_traffic.ipynb #21276c7e
+# %% ../../nbs/05_inference/08_traffic.ipynb #COSTMODEL
 @dataclass(frozen=True)
 class CostModel:
-    "How long a step takes: seconds for each pass, each row that writes, each token of a prompt."
+    """How long a step takes: seconds for each pass, each row that writes, each token of a prompt.
+
+    Raises `ValueError` for costs below 0.
+    """
 
     each_pass: float
     each_row: float
     each_token: float
+
+    def __post_init__(self):
+        for name, cost in vars(self).items():
+            if isinstance(cost, bool) or not isinstance(cost, Real):
+                raise TypeError(f"{name} is a number of seconds, got {cost!r}")
+            if not 0 <= cost < math.inf:
+                raise ValueError(f"{name} is in seconds, 0 or more; got {cost}")
 
     def seconds(self, step: Step) -> float:
         passes, rows, tokens = parts_of(step)
@@ -36,11 +49,25 @@ def parts_of(step: Step) -> tuple[int, int, int]:
     passes = len(step.chunks) + bool(step.rows)
     return passes, len(step.rows), step.tokens - len(step.rows)
 
+# %% ../../nbs/05_inference/08_traffic.ipynb #284f95fe
+def _least_squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    "The costs, none below 0, for which the squares of x @ costs - y are least."
+    best = np.zeros(x.shape[1])
+    least = math.inf
+    for may_cost in product((False, True), repeat=x.shape[1]):
+        columns = np.flatnonzero(may_cost)
+        if not len(columns):
+            continue
+        costs = np.zeros(x.shape[1])
+        costs[columns] = np.linalg.lstsq(x[:, columns], y, rcond=None)[0]
+        squares = float(((x @ costs - y) ** 2).sum())
+        if costs.min() >= 0 and squares < least:
+            best, least = costs, squares
+    return best
+
 
 def fit_cost(parts: Sequence[tuple[int, int, int]], seconds: Sequence[float]) -> CostModel:
-    """The costs that fit measured steps best: least squares of the errors in seconds.
-
-    So the sum of many steps comes out right, which is what waiting is made of.
+    """The costs that fit measured steps best: least squares of the errors as shares of the guesses.
 
     Raises `ValueError` for too few steps, or steps that are all alike.
     """
@@ -50,8 +77,11 @@ def fit_cost(parts: Sequence[tuple[int, int, int]], seconds: Sequence[float]) ->
         raise ValueError(f"three steps or more, each with its seconds; got {len(x)} and {len(y)}")
     if np.linalg.matrix_rank(x) < 3:
         raise ValueError("these steps are too much alike: vary the rows and the pieces of prompts")
-    costs = np.linalg.lstsq(x, y, rcond=None)[0]  # minimises the sum of (x @ costs - y) ** 2
-    return CostModel(*map(float, np.maximum(costs, 0)))
+    weights = np.ones(len(y))
+    for _ in range(5):  # the guesses change the weights, and the weights the guesses
+        costs = _least_squares(x * weights[:, None], y * weights)
+        weights = 1 / np.maximum(x @ costs, y.min())
+    return CostModel(*map(float, costs))
 
 # %% ../../nbs/05_inference/08_traffic.ipynb #ac726854
 class Arrival(NamedTuple):
