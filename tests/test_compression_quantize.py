@@ -59,6 +59,16 @@ def best_scale(w: Tensor, bits: int) -> Tensor:
     return best
 
 
+# nbs/04_compression/01_quantize.ipynb #b31c07e6
+def smallest_group(bits: int, most: float) -> int | None:
+    if most <= bits:
+        return None
+    group = 1
+    while bits + 16 / group > most:
+        group *= 2
+    return group
+
+
 # nbs/04_compression/01_quantize.ipynb #9eb32fad
 def test_a_matrix_gets_torchaos_scales_and_codes():
     quantization = pytest.importorskip("torchao.quantization")
@@ -403,3 +413,12 @@ def test_solution_best_scale():
 
     assert (squares(yours) <= squares(usual)).all(), "some row is worse than with the usual scale"
     assert squares(yours).sum() < 0.7 * squares(usual).sum(), "it can be much better"
+
+
+# nbs/04_compression/01_quantize.ipynb #b31c07e7
+def test_solution_smallest_group():
+    assert smallest_group(4, 4.5) == 32, "32 weights share 16 bits: half a bit each"
+    assert smallest_group(4, 4.4) == 64
+    assert smallest_group(8, 24) == 1, "a scale for each weight is allowed where it fits"
+    assert smallest_group(3, 3.125) == 128
+    assert smallest_group(4, 4) is None, "a scale always takes something"
