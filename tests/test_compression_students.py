@@ -33,9 +33,9 @@ def spread_pairs(n_student: int, n_teacher: int) -> list[tuple[int, int]]:
 
 
 # nbs/04_compression/10_students.ipynb #a4143022
-def tokens_for_the_same_price(tokens: int, student: int, teacher: int) -> float:
-    distilled = tokens * (6 * student + 2 * teacher)
-    return distilled / (6 * student)
+def cost_with_own_text(share: float, student: int, teacher: int) -> float:
+    operations = 6 * student + 2 * teacher + share * 2 * student
+    return operations / (6 * student)
 
 
 # nbs/04_compression/10_students.ipynb #7dabcd3c
@@ -132,11 +132,12 @@ def test_solution_spread_pairs():
 
 
 # nbs/04_compression/10_students.ipynb #03e7d743
-def test_solution_tokens_for_the_same_price():
-    yours = tokens_for_the_same_price(1000, 300, 900)
+def test_solution_cost_with_own_text():
+    yours = cost_with_own_text(0.0, 300, 900)
     assert yours is not None, "a number is wanted"
-    assert abs(yours - 2000) < 1e-6, f"a teacher of three times the weights doubles it, not {yours}"
-    assert abs(tokens_for_the_same_price(500, 100, 0) - 500) < 1e-6
+    assert abs(yours - 2) < 1e-6, f"a teacher of three times the weights doubles it, not {yours}"
+    assert abs(cost_with_own_text(1.0, 300, 900) - 7 / 3) < 1e-6, "its own text adds a third"
+    assert abs(cost_with_own_text(0.5, 100, 0) - 7 / 6) < 1e-6
 
 
 # nbs/04_compression/10_students.ipynb #340db615
