@@ -141,12 +141,15 @@ fetch(root.dataset.source).then((reply) => reply.json()).then(({ prompts, vocabu
     show();
   };
   const draw = () => {
-    const { tokens, follows, below } = prompts[picker.value];
-    let at = hit(warped, Math.random());
-    const isTail = at >= below.length; // only examples are recorded of those
-    if (isTail) at = below.length + Math.floor(Math.random() * (tokens.length - below.length));
+    const { tokens, examples, follows } = prompts[picker.value];
+    const at = hit(warped, Math.random());
+    const isTail = at >= tokens.length; // only examples are recorded of those
+    const example = Math.floor(Math.random() * examples.length);
+    const known = follows.length - examples.length; // tokens whose continuation is recorded
+    const token = isTail ? examples[example] : tokens[at];
+    const more = isTail ? follows[known + example] : at < known ? follows[at] : "";
     drawn.prepend(
-      make("li", {}, "… ", make("strong", isTail ? { class: "tail" } : {}, visible(tokens[at])), visible(follows[at]), " …"),
+      make("li", {}, "… ", make("strong", isTail ? { class: "tail" } : {}, visible(token)), visible(more), " …"),
     );
     while (drawn.children.length > KEPT) drawn.lastChild.remove();
   };
