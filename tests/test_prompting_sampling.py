@@ -115,7 +115,7 @@ def test_each_leaves_what_transformers_leaves():
         return z.masked_fill(z < lowest, -torch.inf)
 
 
-    for seed in range(300 if full else 120):
+    for seed in range(150 if full else 60):
         for dtype in (torch.float32, torch.float16):
             z = random_scores(seed).to(dtype)
             exact, kept = z.double(), z.clone()
@@ -250,7 +250,7 @@ def test_speculation_with_samplers_is_exact():
 
     sizes = {"vocab_size": 5, "dim": 16, "n_layers": 1, "hidden_dim": 24, "context": 16}
     model = varied_model(2, 0.25, **sizes)
-    pick, n = Sampler(0.7, top_k=4, top_p=0.9), 2000 if full else 300
+    pick, n = Sampler(0.7, top_k=4, top_p=0.9), 600 if full else 300
     table = torch.randn(5, 5, generator=torch.Generator().manual_seed(4))  # scores, by last token
 
 
@@ -290,7 +290,7 @@ def test_speculation_with_samplers_is_exact():
     assert chi_square_p(texts_by(Guesser(alike)), expected) > 1e-3
     assert chi_square_p(texts_by(Guesser(other)), expected) > 1e-3
     best = Sampler(0).probabilities(table)
-    assert chi_square_p(texts_by(Guesser(best, said=table.softmax(-1))), expected) < 1e-6
+    assert chi_square_p(texts_by(Guesser(best, said=table.softmax(-1))), expected) < 1e-4
 
     large = varied_model()
     for draft_pick in (Sampler(0), Sampler(0.8, top_p=0.9)):

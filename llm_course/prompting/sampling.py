@@ -59,7 +59,7 @@ def top_k(
         _check_scores(best)
     return logits.masked_fill(logits < best[:, -1:], -math.inf)
 
-# %% ../../nbs/06_prompting/01_sampling.ipynb #8b9f20cc
+# %% ../../nbs/06_prompting/01_sampling.ipynb #5ad031b2
 _DEEP = 128  # nats: a token so far below the best has no probability in float32
 _HALVINGS = 32  # of that interval
 
@@ -81,7 +81,7 @@ def _lowest(
         high = torch.where(enough, high, middle)
     return low
 
-# %% ../../nbs/06_prompting/01_sampling.ipynb #873f0581
+# %% ../../nbs/06_prompting/01_sampling.ipynb #379ca0e1
 def top_p(
     logits: Float[Tensor, "b v"],
     p: float | int,  # above 0, at most 1
