@@ -1720,8 +1720,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'llm_course/prompting/sampling.py'),
                                                'llm_course.prompting.sampling._lowest': ( '06_prompting/sampling.html#_lowest',
                                                                                           'llm_course/prompting/sampling.py'),
-                                               'llm_course.prompting.sampling._parts': ( '06_prompting/sampling.html#_parts',
-                                                                                         'llm_course/prompting/sampling.py'),
                                                'llm_course.prompting.sampling._step': ( '06_prompting/sampling.html#_step',
                                                                                         'llm_course/prompting/sampling.py'),
                                                'llm_course.prompting.sampling.apply_temperature': ( '06_prompting/sampling.html#apply_temperature',

@@ -59,9 +59,9 @@ def top_k(
         _check_scores(best)
     return logits.masked_fill(logits < best[:, -1:], -math.inf)
 
-# %% ../../nbs/06_prompting/01_sampling.ipynb #5ad031b2
-_DEEP = 128  # nats: a token so far below the best has no probability in float32
-_HALVINGS = 32  # of that interval
+# %% ../../nbs/06_prompting/01_sampling.ipynb #7d8329fc
+_FIRST = 256  # tokens that are looked at first
+_MORE = 16  # how many times as many then
 
 
 def _lowest(
@@ -69,19 +69,19 @@ def _lowest(
     chances: Float[Tensor, "b v"],
     p: float | int,
 ) -> Float[Tensor, "b 1"]:
-    "The highest rank from which upwards each row's tokens have the probability `p`."
-    high = rank.amax(-1, keepdim=True) + 1
-    low = high - _DEEP
-    mask = torch.empty_like(chances)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        torch.ge(rank, middle, out=mask)  # 1 or 0, in place of True and False: twice as fast
-        enough = mask.mul_(chances).sum(-1, keepdim=True) >= p
-        low = torch.where(enough, middle, low)
-        high = torch.where(enough, high, middle)
-    return low
+    "The rank of the last token that each row needs for the probability `p`."
+    v = rank.shape[-1]
+    k = min(_FIRST, v)
+    while True:
+        best, ids = rank.topk(k) if k < v else rank.sort(descending=True)
+        sums = (best if rank is chances else chances.gather(-1, ids)).cumsum(-1)
+        if k == v or bool((sums[:, -1] >= p).all()):
+            break
+        k = min(_MORE * k, v)
+    last = (sums < p).sum(-1, keepdim=True).clamp(max=k - 1)
+    return best.gather(-1, last)
 
-# %% ../../nbs/06_prompting/01_sampling.ipynb #379ca0e1
+# %% ../../nbs/06_prompting/01_sampling.ipynb #5266e9d8
 def top_p(
     logits: Float[Tensor, "b v"],
     p: float | int,  # above 0, at most 1
@@ -94,19 +94,10 @@ def top_p(
     _check_scores(logits)
     if p == 1:
         return logits
-    if len(parts := _parts(logits)) > 1:
-        return torch.cat([top_p(part, p) for part in parts])
-    z = logits.float()
-    return logits.masked_fill(z < _lowest(z, z.softmax(-1), p), -math.inf)
+    chances = logits.float().softmax(-1)
+    return logits.masked_fill(chances < _lowest(chances, chances, p), -math.inf)
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #d1d0f89b
-def _parts(logits: Float[Tensor, "b v"]) -> tuple[Tensor, ...]:
-    "Some rows at a time, on a CPU; elsewhere all together."
-    rows, v = logits.shape
-    at_once = max(1, 2**16 // v) if logits.device.type == "cpu" else rows
-    return logits.split(max(at_once, 1))
-
-
 def _check_share(name: str, p: float | int, *, above_zero: bool = False) -> None:
     "Raises `TypeError` for what is no number, `ValueError` for one that is no share."
     check_number(name, p, at_least_zero=True)
@@ -139,8 +130,6 @@ def typical(
     _check_scores(logits)
     if p == 1:
         return logits
-    if len(parts := _parts(logits)) > 1:
-        return torch.cat([typical(part, p) for part in parts])
     log_p = logits.float().log_softmax(-1)
     entropy = torch.special.entr(log_p.exp()).sum(-1, keepdim=True)
     unusual = (-log_p - entropy).abs()
