@@ -15,10 +15,10 @@ import os
 from collections.abc import Callable
 
 import torch
-from llm_course.prompting.sampling import Sampler, apply_temperature, min_p, top_k, top_p, typical
 from transformers.generation import logits_process as peers
 
 from llm_course import load
+from llm_course.prompting.sampling import Sampler, apply_temperature, min_p, top_k, top_p, typical
 from llm_course.transformers.generation import next_logits
 
 PROMPTS = {"sure": "The capital of France is", "open": "Once upon a time, there was a"}
