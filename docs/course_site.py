@@ -453,8 +453,8 @@ def finish_site(app, error):
         if p.relative_to(out).with_suffix("").as_posix() not in {*app.env.found_docs, "search"}:
             p.unlink()
     used = used_names(out)
-    own = ("course.css", "explorer.css", "learning.css", "bench.css", "scorecard.css")
-    for p in (f for f in static.rglob("*.css") if f.name not in own):
+    own = ("course", "explorer", "learning", "bench", "scorecard", "sampling")
+    for p in (f for f in static.rglob("*.css") if f.stem not in own):
         p.write_text(
             f"@layer theme{{{purge(p.read_text(encoding='utf-8'), used)}}}", encoding="utf-8"
         )  # so that any rule of course.css wins

@@ -34,6 +34,7 @@ OF_EACH_KIND = {
     "metrics.html",
     "scorecard.html",
     "rounds.html",
+    "sampling.html",
     "benchmarks.html",
     "api/transformers.attention.html",
     "transformers/attention.html",
@@ -604,6 +605,75 @@ def test_recorded_rounds_follow_the_rule(address):
                     assert guess["p"] <= guess["q"]  # rounded to four digits
                     refused += 1
     assert sure > 0 and refused > 0
+
+
+def sampling_record() -> dict:
+    path = SITE / "_static/sampling/sampling.json"
+    assert path.stat().st_size <= 300_000
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_playground_draws_by_button_keyboard_and_touch(open_page):
+    page = open_page("sampling.html")
+    status = page.locator("#sampling .status")
+    status.wait_for()
+    record = sampling_record()
+    assert status.inner_text().startswith("49,152 of 49,152 tokens can be drawn.")
+    page.locator("#sampling-k").focus()
+    page.keyboard.press("Home")
+    assert status.inner_text().startswith("1 of 49,152")
+    draws = page.locator("#sampling .drawn li")
+    page.get_by_role("button", name="Draw").click()
+    first = record["prompts"][0]
+    assert draws.first.inner_text().startswith(f"… {first['tokens'][0]}{first['follows'][0]}"[:12])
+    page.keyboard.press("Enter")
+    assert draws.count() == 2
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # clear
+    assert draws.count() == 0
+    page.locator("#sampling-k").focus()
+    page.keyboard.press("End")
+    page.locator("#sampling-temperature").focus()
+    page.keyboard.press("Home")
+    assert status.inner_text().startswith("1 of 49,152")
+    assert page.locator("#sampling-temperature").get_attribute("aria-valuetext") == "0: greedy"
+    page.locator("#sampling-prompt").select_option("1")
+    assert draws.count() == 0
+
+    phone = open_page("sampling.html", "phone-dark")
+    phone.locator("#sampling .status").wait_for()
+    for _ in range(7):
+        phone.get_by_role("button", name="Draw").tap()
+    assert phone.locator("#sampling .drawn li").count() == 5  # the newest ones
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+
+
+def test_the_playground_leaves_what_the_library_leaves(open_page):
+    "The sliders' tokens are those of `Sampler`, on the recorded scores."
+    import torch
+    from llm_course.prompting.sampling import Sampler
+
+    page = open_page("sampling.html")
+    status = page.locator("#sampling .status")
+    status.wait_for()
+    set_to = """([name, value]) => { const input = document.getElementById(`sampling-${name}`);
+        input.value = value; input.dispatchEvent(new Event("input")); }"""
+    ks = [1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
+    for number, prompt in enumerate(sampling_record()["prompts"]):
+        last = prompt["below"][-1]
+        below = list(prompt["below"])
+        for x, n in prompt["tail"]:
+            below += [max(x, last)] * n
+        assert len(below) == 49_152
+        z = -torch.tensor([below])
+        page.locator("#sampling-prompt").select_option(str(number))
+        for t, k, p, least in ((0.7, None, 0.9, 0), (1.5, None, 1, 0.1), (1, 10, 0.55, 0.02)):
+            slot = len(ks) if k is None else ks.index(k)
+            for name, value in (("temperature", t), ("k", slot), ("p", p), ("min-p", least)):
+                page.evaluate(set_to, [name, value])
+            left = int(Sampler(t, k, p, least).probabilities(z).count_nonzero())
+            shown = int(status.inner_text().split(" of ")[0].replace(",", ""))
+            assert abs(shown - left) <= 1 + left // 1000, (prompt["prompt"], t, k, p, least)
 
 
 def test_the_training_that_is_played_back_is_whole(address):
