@@ -39,6 +39,18 @@ def seeded(n, first=0):
     return [torch.Generator().manual_seed(first + i) for i in range(n)]
 
 
+# nbs/05_inference/01_speculative.ipynb #1d8b6c98
+def equal_or_residual(targets, proposal, generator=None):
+    "A mistake: keeps a guess only if a draw from p is the same, and else draws from the residual."
+    rows = iter(targets)
+    for i, guess in enumerate(proposal.ids):
+        p = next(rows)
+        if int(torch.multinomial(p, 1, generator=generator)) != guess:
+            missing = residual(p, proposal.probabilities[i])
+            return i, int(torch.multinomial(missing, 1, generator=generator))
+    return len(proposal.ids), int(torch.multinomial(next(rows), 1, generator=generator))
+
+
 # nbs/05_inference/01_speculative.ipynb #04f18635
 class Table:
     "Draws guesses by the last token: q holds a row of probabilities for each."
@@ -134,8 +146,8 @@ def counted(model, n, proposer, pick, seed=0, k=3, paged=False, processors=()):
     return counts, rounds
 
 
-def p_values(counts, expected):
-    "Of the χ² test at each place: how often exact sampling fits as badly, or worse."
+def fits(counts, expected):
+    "Of the χ² test at each place: how often exact sampling is as far off, or farther."
     found = []
     for place in range(PLACES):
         others = [d for d in range(PLACES) if d != place]
@@ -150,16 +162,6 @@ def p_values(counts, expected):
 
 
 # nbs/05_inference/01_speculative.ipynb #dd7c7a20
-def equal_or_residual(targets, proposal, generator=None):
-    rows = iter(targets)
-    for i, guess in enumerate(proposal.ids):
-        p = next(rows)
-        if int(torch.multinomial(p, 1, generator=generator)) != guess:
-            missing = residual(p, proposal.probabilities[i])
-            return i, int(torch.multinomial(missing, 1, generator=generator))
-    return len(proposal.ids), int(torch.multinomial(next(rows), 1, generator=generator))
-
-
 def equal_alone(targets, proposal, generator=None):
     for i, (guess, p) in enumerate(zip([*proposal.ids, -1], targets)):
         token = int(torch.multinomial(p, 1, generator=generator))
@@ -194,8 +196,8 @@ def variants(q):
 
 @contextmanager
 def judged_by(rule):
-    "Inside of this, the library judges by another rule."
-    names = inspect.unwrap(speculative_generate_batch).__globals__
+    "Inside of this, the library judges by another rule: its name `verify` stands for that one."
+    names = inspect.unwrap(speculative_generate_batch).__globals__  # of the module, or this page
     own = names["verify"]
     names["verify"] = rule
     try:
@@ -294,7 +296,7 @@ def test_sampled_text_is_distributed_as_the_model_says():
     expected = [exact(model, prompt, pick) for prompt in PROMPTS]
     for paged, seed in ((False, 11), (True, 12)):
         counts, rounds = counted(model, 1_200, Table(q), pick, seed=seed, paged=paged)
-        assert min(p_values(counts, expected)) > 1e-3
+        assert min(fits(counts, expected)) > 1e-3
         gen = np.random.default_rng(seed)
         for count, p in zip(counts, expected):
             n = int(count.sum())
@@ -313,26 +315,26 @@ def test_four_mistakes_are_found():
     for name, (proposer, rule) in variants(q).items():
         with judged_by(rule):
             counts, _ = counted(model, 600, proposer, pick, seed=21)
-        found = min(p_values(counts, expected))
+        found = min(fits(counts, expected))
         is_right = name in ("right", "equality alone")
         assert found > 1e-3 if is_right else found < 1e-4, (name, found)
 
 
 # nbs/05_inference/01_speculative.ipynb #c3625632
 @pytest.mark.slow
-def test_p_values_are_spread_evenly():
+def test_fits_are_spread_evenly():
     model, pick, q = five_words(), Sample(0.8), random_table(5)
     expected = [exact(model, prompt, pick) for prompt in PROMPTS]
     values = []
     for seed in range(200):
         counts, _ = counted(model, 400, Table(q), pick, seed=seed)
-        values.append(p_values(counts, expected))
+        values.append(fits(counts, expected))
     for place in zip(*values):
         x = np.sort(place)
         gap = np.abs(x - (np.arange(200) + 0.5) / 200).max() + 0.5 / 200
         assert gap < 1.95 / 200**0.5  # Kolmogorov's test: one in a thousand is farther off
     counts, rounds = counted(model, 20_000, Table(q), pick, seed=7)
-    assert len(rounds) > 20_000 and min(p_values(counts, expected)) > 1e-3
+    assert len(rounds) > 20_000 and min(fits(counts, expected)) > 1e-3
 
 
 # nbs/05_inference/01_speculative.ipynb #0887732c
@@ -360,7 +362,7 @@ def test_sure_guesses_and_processors_are_exact_too():
         for count, p in zip(counts, expected):
             assert count[p == 0].sum() == 0
         fit = [p.clamp(min=1e-12) for p in expected]
-        assert min(p_values(counts, fit)) > 1e-3
+        assert min(fits(counts, fit)) > 1e-3
 
 
 # nbs/05_inference/01_speculative.ipynb #415214be

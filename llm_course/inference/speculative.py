@@ -415,7 +415,7 @@ def speculative_generate_batch(
             running = [running[i] for i in stay]
     return [row.ids[start:] for row, start in zip(rows, starts)]
 
-
+# %% ../../nbs/05_inference/01_speculative.ipynb #d0b245ce
 def _listed(name: str, given: Iterable) -> list:
     if not isinstance(given, Iterable):
         raise TypeError(f"{name} are several, one for each prompt; got {type(given).__name__}")
