@@ -89,6 +89,50 @@ def test_the_step_is_the_layers():
             assert (by_layers - by_step).norm() < 2e-3 * by_layers.norm()
 
 
+# nbs/04_compression/06_step.ipynb #7b2e0a09
+def test_a_thread_may_come_late_or_never():
+    """The step gives the same bits when the second thread comes late, or never"""
+    import threading
+    import time
+
+    from llm_course.compression.matvec import TEAM, Team
+
+
+    def states_with(model, seconds):
+        "Of four tokens, the helper held back for so long each time; None: there is no helper."
+        caller = threading.get_ident()
+
+        def held_back(function, *given):
+            def called(*its):
+                until = time.perf_counter() + (seconds or 0)
+                while threading.get_ident() != caller and time.perf_counter() < until:
+                    pass
+                function(*its)
+
+            Team.run(TEAM, called, *given)
+
+        TEAM.run = held_back
+        torch.set_num_threads(1 if seconds is None else 2)
+        cache = KVCache()
+        ids = torch.tensor([[5, 17, 80, 3]])
+        with torch.inference_mode():
+            model(ids, cache)
+            return [model.hidden_states(ids[:, k : k + 1], cache) for k in range(4)]
+
+
+    model = packed_model()
+    assert enable_step(model) is None
+    threads = torch.get_num_threads()
+    try:
+        alone = states_with(model, None)
+        for seconds in (0, 1e-5, 3e-5, 1e-4, 1e-3):
+            for _ in range(3):
+                assert all(torch.equal(a, b) for a, b in zip(states_with(model, seconds), alone))
+    finally:
+        torch.set_num_threads(threads)
+        del TEAM.run
+
+
 # nbs/04_compression/06_step.ipynb #8abc821e
 def test_the_step_in_shared_blocks():
     """In shared blocks too the step gives the layers' states, and writes into no shared block"""

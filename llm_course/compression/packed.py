@@ -137,7 +137,7 @@ def packed_linear(
             f"these weights take {n_groups * GROUP} channels, got a tensor of shape "
             f"{tuple(x.shape)}"
         )
-    if way not in (None, *get_args(Way)):
+    if way is not None and way not in get_args(Way):
         raise ValueError(f"way is None or one of {', '.join(get_args(Way))}; got {way!r}")
     if not x.is_floating_point():
         raise ValueError(f"x holds floats, got {x.dtype}")
@@ -339,7 +339,7 @@ def _gguf_state(path: Path) -> tuple[Config, dict[str, Tensor], Tokenizer]:
 # %% ../../nbs/04_compression/05_packed.ipynb #b3c237af
 def _assembled(config: Config, state: Mapping[str, Tensor]) -> PackedTransformer:
     "The model of these tensors; no memory is taken for others."
-    with torch.device("meta"), _Unfilled():
+    with torch.device("meta"), _Unfilled():  # shapes, without memory or random weights
         model = PackedTransformer(config, attend=attend_by_rows)
     biases = {name for name in state if name.endswith("_proj.bias")}  # they come with their blocks
     for name in (name for name in state if name not in biases):

@@ -87,7 +87,8 @@ def wait_for(done, n):
             offer_core()
 
 # %% ../../nbs/04_compression/06_step.ipynb #419e90ec
-_BLOCK_GROUP = 320  # bytes of a group of a 4-bit block: 256 of codes, 64 of scales and offsets
+_BITS = 4  # of the layers' codes
+_BLOCK_GROUP = 320  # bytes of a group of such a block: 256 of codes, 64 of scales and offsets
 
 
 class Sizes(NamedTuple):
@@ -142,12 +143,12 @@ def add_product(counters, weights, given, x):
         for p in range(first, last):
             at = weights + p * one_block
             to = y.ctypes.data
-            block_product(4, at, n_groups, given.codes, given.scales, given.sums, to, 64)
+            block_product(_BITS, at, n_groups, given.codes, given.scales, given.sums, to, 64)
             for row in range(n):
                 for i in range(16):
                     x[row, 16 * p + i] += y[row, i]
         atomic_add(counters + 8, last - first)
-    wait_for(counters + 8, n_blocks)
+    return n_blocks
 
 # %% ../../nbs/04_compression/06_step.ipynb #89b41821
 @compiled
@@ -193,7 +194,7 @@ def do_heads(counters, sizes, rows, weights, x, q, keys, values):
         for p in range(d // 16):
             at = weights + (head * (d // 16) + p) * one_block
             out = y.ctypes.data + 64 * p
-            block_product(4, at, width // 32, x.codes, x.scales, x.sums, out, 4 * d)
+            block_product(_BITS, at, width // 32, x.codes, x.scales, x.sums, out, 4 * d)
         for row in range(n):
             place = rows.position[row]
             block = rows.blocks[row, place // size]
@@ -205,7 +206,7 @@ def do_heads(counters, sizes, rows, weights, x, q, keys, values):
             else:
                 values[block, head - n_qk, place % size] = y[row]
         atomic_add(counters + 8, 1)
-    wait_for(counters + 8, n_all)
+    return n_all
 
 # %% ../../nbs/04_compression/06_step.ipynb #d19d8679
 @compiled
@@ -272,7 +273,7 @@ def do_attention(counters, sizes, rows, q, keys, values, attended):
         for g in range(groups):
             round_group(out, 32 * g, codes, scales, sums, head * groups + g)
         atomic_add(counters + 8, 1)
-    wait_for(counters + 8, n * n_heads)
+    return n * n_heads
 
 # %% ../../nbs/04_compression/06_step.ipynb #bbc8ebbd
 @compiled
@@ -285,8 +286,8 @@ def gate_piece(piece, n_units, weights, x, gate, up, hidden):
         up_at = at + n_units // 16 * one_block
         to = gate.ctypes.data + 64 * half
         up_to = up.ctypes.data + 64 * half
-        block_product(4, at, width // 32, x.codes, x.scales, x.sums, to, 128)
-        block_product(4, up_at, width // 32, x.codes, x.scales, x.sums, up_to, 128)
+        block_product(_BITS, at, width // 32, x.codes, x.scales, x.sums, to, 128)
+        block_product(_BITS, up_at, width // 32, x.codes, x.scales, x.sums, up_to, 128)
     for row in range(n):
         for i in range(32):
             g = gate[row, i]
@@ -310,7 +311,7 @@ def do_gate(counters, sizes, weights, x, hidden):
         for piece in range(first, last):
             gate_piece(piece, sizes.hidden_dim, weights, x, gate, up, hidden)
         atomic_add(counters + 8, last - first)
-    wait_for(counters + 8, n_pieces)
+    return n_pieces
 
 # %% ../../nbs/04_compression/06_step.ipynb #0e6135e8
 @instruction(types.voidptr, ADDRESS)
@@ -338,12 +339,13 @@ def all_layers(counters, at, held, stored, sizes, rows, x, q, attended, hidden):
         values = _floats(held[layer, 1], stored)
         first = counters + layer * 80  # two counters of 8 bytes for each of five phases
         norm_and_round(x, _floats(norm1, width), sizes.eps, normed, given)
-        do_heads(first, sizes, rows, qkv, given, q, keys, values)
-        do_attention(first + 16, sizes, rows, q, keys, values, attended)
-        add_product(first + 32, output, attended, x)
+        wait_for(first + 8, do_heads(first, sizes, rows, qkv, given, q, keys, values))
+        pieces = do_attention(first + 16, sizes, rows, q, keys, values, attended)
+        wait_for(first + 24, pieces)
+        wait_for(first + 40, add_product(first + 32, output, attended, x))
         norm_and_round(x, _floats(norm2, width), sizes.eps, normed, given)
-        do_gate(first + 48, sizes, gate_up, given, hidden)
-        add_product(first + 64, down, hidden, x)
+        wait_for(first + 56, do_gate(first + 48, sizes, gate_up, given, hidden))
+        wait_for(first + 72, add_product(first + 64, down, hidden, x))
 
 # %% ../../nbs/04_compression/06_step.ipynb #26838e6d
 MOST_STEP_ROWS = 64
