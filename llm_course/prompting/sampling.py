@@ -61,24 +61,22 @@ def top_k(
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #7d8329fc
 _FIRST = 256  # tokens that are looked at first
-_MORE = 16  # how many times as many then
 
 
 def _lowest(
     rank: Float[Tensor, "b v"],  # tokens are taken from the highest rank down
     chances: Float[Tensor, "b v"],
     p: float | int,
+    enough: int,  # so many tokens should have `p`
 ) -> Float[Tensor, "b 1"]:
     "The rank of the last token that each row needs for the probability `p`."
     v = rank.shape[-1]
-    k = min(_FIRST, v)
-    while True:
-        best, ids = rank.topk(k) if k < v else rank.sort(descending=True)
+    for k in (_FIRST, enough, v):
+        best, ids = rank.topk(min(k, v))
         sums = (best if rank is chances else chances.gather(-1, ids)).cumsum(-1)
-        if k == v or bool((sums[:, -1] >= p).all()):
+        if bool((sums[:, -1] >= p).all()):
             break
-        k = min(_MORE * k, v)
-    last = (sums < p).sum(-1, keepdim=True).clamp(max=k - 1)
+    last = (sums < p).sum(-1, keepdim=True).clamp(max=sums.shape[-1] - 1)
     return best.gather(-1, last)
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #5266e9d8
@@ -95,7 +93,9 @@ def top_p(
     if p == 1:
         return logits
     chances = logits.float().softmax(-1)
-    return logits.masked_fill(chances < _lowest(chances, chances, p), -math.inf)
+    bound = (1 - p) / (2 * chances.shape[-1])
+    enough = int((chances >= bound).sum(-1).max())
+    return logits.masked_fill(chances < _lowest(chances, chances, p, enough), -math.inf)
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #d1d0f89b
 def _check_share(name: str, p: float | int, *, above_zero: bool = False) -> None:
@@ -133,7 +133,7 @@ def typical(
     log_p = logits.float().log_softmax(-1)
     entropy = torch.special.entr(log_p.exp()).sum(-1, keepdim=True)
     unusual = (-log_p - entropy).abs()
-    lowest = _lowest(-unusual, log_p.exp(), p)
+    lowest = _lowest(-unusual, log_p.exp(), p, 16 * _FIRST)
     return logits.masked_fill(-unusual < lowest, -math.inf)
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #81e996e7

@@ -651,6 +651,7 @@ def test_the_playground_draws_by_button_keyboard_and_touch(open_page):
 def test_the_playground_leaves_what_the_library_leaves(open_page):
     "The sliders' tokens are those of `Sampler`, on the recorded scores."
     import torch
+
     from llm_course.prompting.sampling import Sampler
 
     page = open_page("sampling.html")
