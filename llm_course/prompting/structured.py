@@ -7,7 +7,7 @@ __all__ = ['Expression', 'EMPTY', 'NOTHING', 'Ranges', 'State', 'token_bytes', '
            'either', 'repeat', 'can_end', 'after', 'parse_pattern', 'Automaton', 'Rule', 'TokenMask', 'regex_mask',
            'choice_mask', 'json_mask', 'removed_mass']
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #dc65233d
+# %% ../../nbs/06_prompting/04_structured.ipynb #183e8d87
 import hashlib
 import json
 import re
@@ -26,7 +26,7 @@ from ..transformers.generation import Processor, _prompt_ids
 from ..transformers.model import Transformer
 from ..transformers.tokens import BYTE_ORDER, Tokenizer, id_list
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #f363370b
+# %% ../../nbs/06_prompting/04_structured.ipynb #6c3a40f3
 _SHOWN = 188  # bytes that GPT-2's alphabet shows as they are; the others follow from 256 on
 _BYTE_OF = {
     chr(byte if n < _SHOWN else 256 + n - _SHOWN): byte for n, byte in enumerate(BYTE_ORDER)
@@ -47,7 +47,7 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes | None]:  # by id; None: no 
             spelled[i] = added[i].content.encode()
     return spelled
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #4b19fa3f
+# %% ../../nbs/06_prompting/04_structured.ipynb #43a6bfb0
 def _speller(backend: Any) -> Any:
     "The function from a token's name to its bytes."
     decoder = json.loads(backend.decoder.__getstate__()) if backend.decoder else {}
@@ -74,7 +74,7 @@ def _sentencepiece(name: str) -> bytes:
         return bytes([int(name[3:5], 16)])
     return name.replace("▁", " ").encode()
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #747c6e4f
+# %% ../../nbs/06_prompting/04_structured.ipynb #262eba91
 @dataclass(frozen=True)
 class OneByte:
     "One byte out of a set."
@@ -109,7 +109,7 @@ Expression = OneByte | Then | Either | Repeat
 EMPTY = Then(())  # the empty text
 NOTHING = Either(frozenset())  # no text at all
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #8ff11910
+# %% ../../nbs/06_prompting/04_structured.ipynb #2fa4cbda
 def then(*parts: Expression) -> Expression:
     "One after the other."
     flat: list[Expression] = []
@@ -136,7 +136,7 @@ def repeat(part: Expression, low: int, high: int | None) -> Expression:
         return part
     return Repeat(part, low, high)
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #9338f458
+# %% ../../nbs/06_prompting/04_structured.ipynb #1da87c3d
 def can_end(expression: Expression) -> bool:
     "Whether the empty text matches."
     match expression:
@@ -168,7 +168,7 @@ def after(expression: Expression, byte: int) -> frozenset[Expression]:
                     break
             return frozenset(found - {NOTHING})
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #0dce7fed
+# %% ../../nbs/06_prompting/04_structured.ipynb #b0f20fbe
 Ranges = list[tuple[int, int]]  # code points: first and last
 _LAST = 0x10FFFF
 _SURROGATES = (0xD800, 0xDFFF)  # halves of pairs in UTF-16: no characters
@@ -233,7 +233,7 @@ _CLASSES = {
 }
 _CLASSES |= {name.upper(): _all_but(some) for name, some in _CLASSES.items()}
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #221053e5
+# %% ../../nbs/06_prompting/04_structured.ipynb #7d28bfc0
 _CONTROL = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "a": "\a"}
 _HEX = {"x": 2, "u": 4, "U": 8}  # digits that follow
 _COUNT = re.compile(r"[*+?]|\{(?:[0-9]+|[0-9]*,[0-9]*)\}")
@@ -338,7 +338,7 @@ class _Reader:
             "are characters, classes, groups, | and counts"
         )
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #d22046fb
+# %% ../../nbs/06_prompting/04_structured.ipynb #0e2d7013
 def parse_pattern(pattern: str) -> Expression:
     r"""A regular expression, as `re.fullmatch` reads it; \d, \w and \s are those of `re.ASCII`.
 
@@ -352,7 +352,7 @@ def parse_pattern(pattern: str) -> Expression:
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #70eb9a1e
+# %% ../../nbs/06_prompting/04_structured.ipynb #97d80bc1
 class Automaton:
     "Reads bytes: `table[state, byte]` is the next state. 0 is the dead end, 1 the start."
 
@@ -413,7 +413,7 @@ def _byte_groups(expression: Expression) -> list[list[int]]:
         groups.setdefault(tuple(byte in some for some in sets), []).append(byte)
     return list(groups.values())
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #ddfa18c6
+# %% ../../nbs/06_prompting/04_structured.ipynb #addece62
 class _Vocabulary:
     "The bytes of all tokens, in columns."
 
@@ -451,7 +451,7 @@ def _vocabulary(tokenizer: Tokenizer, size: int) -> _Vocabulary:
     "The tokenizer's, made once; tokens that are added later change its size."
     return _Vocabulary(tokenizer)
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #f7690348
+# %% ../../nbs/06_prompting/04_structured.ipynb #37858eba
 State = Hashable
 
 
@@ -476,7 +476,7 @@ _KEPT = 1 << 14  # texts whose states are remembered
 def _digest(ids: Sequence[int]) -> bytes:
     return hashlib.blake2b(np.array(ids, dtype=np.int64).tobytes(), digest_size=16).digest()
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #daeb2721
+# %% ../../nbs/06_prompting/04_structured.ipynb #e7bb0a58
 class TokenMask:
     """A processor that keeps each answer inside a format: what `regex_mask` and its like return.
 
@@ -541,7 +541,7 @@ class TokenMask:
             state = following
         return state
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #ee3e306d
+# %% ../../nbs/06_prompting/04_structured.ipynb #4e5215b0
 def _check_shapes(ids: Tensor, logits: Tensor) -> None:
     if ids.ndim != 2 or logits.ndim != 2 or len(ids) != len(logits):
         raise ValueError(
@@ -551,7 +551,7 @@ def _check_shapes(ids: Tensor, logits: Tensor) -> None:
     if ids.is_floating_point() or ids.dtype == torch.bool:
         raise ValueError(f"ids are whole numbers, got {ids.dtype}")
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #bea5c726
+# %% ../../nbs/06_prompting/04_structured.ipynb #fd68645b
 _FAR = 1 << 30  # bytes: no way to the end
 _SWEEPS = 256  # states whose tokens are kept
 
@@ -596,7 +596,7 @@ def _distances(automaton: Automaton, alone: list[int]) -> Int[Tensor, "s"]:
             return distance
         distance = nearer
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #aecf2cd0
+# %% ../../nbs/06_prompting/04_structured.ipynb #4945b620
 def regex_mask(
     tokenizer: Tokenizer,
     pattern: str,
@@ -631,7 +631,7 @@ def choice_mask(
         raise ValueError("there is no choice; give at least one text")
     return _pattern_mask(tokenizer, either(options), f"one of {len(options)} choices", None, skip)
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #de5bbb72
+# %% ../../nbs/06_prompting/04_structured.ipynb #f805fcd7
 def _pattern_mask(
     tokenizer: Tokenizer,
     expression: Expression,
@@ -662,7 +662,7 @@ def _check_tokenizer(tokenizer: object) -> None:
     if not isinstance(tokenizer, Tokenizer):
         raise TypeError(f"a mask is made for a Tokenizer, such as lm.tokenizer; got {tokenizer!r}")
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #89490003
+# %% ../../nbs/06_prompting/04_structured.ipynb #92a9f45a
 _LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _MATCHERS = 1024  # states of llguidance that are kept
 
@@ -706,7 +706,7 @@ class _JsonRule:
     def can_end(self, state: State) -> bool:
         return self._matcher(state).is_accepting()
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #84f8e300
+# %% ../../nbs/06_prompting/04_structured.ipynb #554cdd36
 def _llguidance() -> Any:
     try:
         import llguidance
@@ -721,7 +721,7 @@ def _json_reader(tokenizer: Tokenizer, size: int) -> Any:
     stops = sorted(tokenizer.stop_ids)
     return _llguidance().LLTokenizer(tokenizer.backend.to_str(), n_vocab=size, eos_token=stops)
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #4c6cfdae
+# %% ../../nbs/06_prompting/04_structured.ipynb #cdb7a908
 def json_mask(
     tokenizer: Tokenizer,
     schema: Mapping[str, Any],  # a JSON schema; {}: any JSON
@@ -739,7 +739,7 @@ def json_mask(
     vocabulary = _vocabulary(tokenizer, tokenizer.backend.get_vocab_size())
     return TokenMask(_JsonRule(tokenizer, vocabulary, schema), vocabulary.stops, skip)
 
-# %% ../../nbs/06_prompting/04_structured.ipynb #1117b5ac
+# %% ../../nbs/06_prompting/04_structured.ipynb #b78042f8
 @torch.inference_mode()
 def removed_mass(
     model: Transformer,
