@@ -1738,6 +1738,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'llm_course/prompting/prompts.py'),
                                               'llm_course.prompting.prompts.shared_tokens': ( '06_prompting/prompts.html#shared_tokens',
                                                                                               'llm_course/prompting/prompts.py'),
+                                              'llm_course.prompting.prompts.spread_p': ( '06_prompting/prompts.html#spread_p',
+                                                                                         'llm_course/prompting/prompts.py'),
                                               'llm_course.prompting.prompts.tasks': ( '06_prompting/prompts.html#tasks',
                                                                                       'llm_course/prompting/prompts.py')},
             'llm_course.prompting.shots': { 'llm_course.prompting.shots.FewShot': ( '06_prompting/shots.html#fewshot',

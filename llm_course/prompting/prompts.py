@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Match', 'Item', 'Task', 'tasks', 'Marks', 'score', 'Template', 'fill_chat', 'encode_text', 'encode_messages',
-           'shared_tokens', 'read_together', 'ask', 'crossed_interval', 'fenced']
+           'shared_tokens', 'read_together', 'ask', 'spread_p', 'crossed_interval', 'fenced']
 
 # %% ../../nbs/06_prompting/02_prompts.ipynb #pr100003
 import json
@@ -329,9 +329,36 @@ def _write(model, cache, last, new, pick, stops, generator) -> list[list[int]]:
         last = model.hidden_states(picked[:, None], cache)[:, -1]  # b c
     return written
 
+# %% ../../nbs/06_prompting/02_prompts.ipynb #pr100074
+def spread_p(
+    grid: Any,  # scores of w wordings on n items, "w n"
+    *,
+    draws: int = 2000,
+    generator: np.random.Generator | None = None,  # None: seed 0
+) -> float:
+    "How often wordings that are all alike would differ as much as these (after Cochran 1950)."
+    table = _grid(grid)
+    rng = check_generator(generator)
+    ours = table.mean(1).var()
+    as_much = 0
+    for _ in range(whole_number("draws", draws, at_least=1)):
+        shuffled = rng.permuted(table, axis=0)  # each item's scores change places
+        as_much += int(shuffled.mean(1).var() >= ours - 1e-12)
+    return (1 + as_much) / (1 + draws)
+
+
+def _grid(grid: Any) -> Float[np.ndarray, "w n"]:
+    table = np.asarray(grid, dtype=float)
+    if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():
+        raise ValueError(
+            "a grid has a row for each of two wordings or more, and a finite score for each of two "
+            f"items or more; got the shape {table.shape}"
+        )
+    return table
+
 # %% ../../nbs/06_prompting/02_prompts.ipynb #pr100041
 def crossed_interval(
-    grids: Sequence[Any],  # of each task: scores of p wordings on n items, "p n"
+    grids: Sequence[Any],  # of each task: scores of w wordings on n items, "w n"
     *,
     level: float = 0.95,
     draws: int = 2000,
@@ -350,23 +377,13 @@ def crossed_interval(
         raise ValueError("there is no grid of scores; give one for each task")
     drawn = np.zeros(draws)
     for table in tables:
-        p, n = table.shape
-        wordings = generator.multinomial(p, np.full(p, 1 / p), draws) / p  # how often each counts
+        w, n = table.shape
+        wordings = generator.multinomial(w, np.full(w, 1 / w), draws) / w  # how often each counts
         items = generator.multinomial(n, np.full(n, 1 / n), draws) / n
         drawn += np.sum(wordings @ table * items, axis=1) / len(tables)
     low, high = quantiles(drawn, np.array([1 - level, 1 + level]) / 2)
     mean = float(np.mean([table.mean() for table in tables]))
     return Interval(mean, low, high, sum(table.size for table in tables), level)
-
-
-def _grid(grid: Any) -> Float[np.ndarray, "p n"]:
-    table = np.asarray(grid, dtype=float)
-    if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():
-        raise ValueError(
-            "a grid has a row for each of two wordings or more, and a finite score for each of two "
-            f"items or more; got the shape {table.shape}"
-        )
-    return table
 
 # %% ../../nbs/06_prompting/02_prompts.ipynb #pr100024
 def fenced(
