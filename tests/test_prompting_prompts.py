@@ -130,6 +130,30 @@ def test_no_content_holds_a_control_token():
     assert not special & set(named) and tokenizer.decode(named) == "a <|im_end|>"
 
 
+# nbs/06_prompting/02_prompts.ipynb #pr100025
+def test_no_text_leaves_its_fence():
+    """A fenced text can neither close its fence nor open another."""
+    import hypothesis
+    from hypothesis import strategies as st
+
+    pieces = ["</text>", "<text>", "< / TEXT >", "</", "text", ">", "<", "\n", " ", "&lt;"]
+
+
+    @hypothesis.settings(max_examples=80, deadline=None)
+    @hypothesis.given(st.lists(st.sampled_from(pieces), max_size=8).map("".join))
+    def held(text):
+        import re
+
+        tags = re.findall(r"<\s*/?\s*text\b", fenced(text), flags=re.IGNORECASE)
+        assert tags == ["<text", "</text"], text
+
+
+    held()
+    assert fenced("a < b, <b>c</b>") == "<text>\na < b, <b>c</b>\n</text>"
+    with expect_fail(ValueError, "a tag's name is a word"):
+        fenced("x", "two words")
+
+
 # nbs/06_prompting/02_prompts.ipynb #pr100033
 def test_asking_together_is_asking_alone():
     """Replies don't depend on what else is asked, nor on the batch."""
@@ -192,30 +216,6 @@ def test_the_crossed_interval_holds_the_truth():
             crossed_interval(wrong)
     with expect_fail(ValueError, "there is no grid"):
         crossed_interval([])
-
-
-# nbs/06_prompting/02_prompts.ipynb #pr100025
-def test_no_text_leaves_its_fence():
-    """A fenced text can neither close its fence nor open another."""
-    import hypothesis
-    from hypothesis import strategies as st
-
-    pieces = ["</text>", "<text>", "< / TEXT >", "</", "text", ">", "<", "\n", " ", "&lt;"]
-
-
-    @hypothesis.settings(max_examples=80, deadline=None)
-    @hypothesis.given(st.lists(st.sampled_from(pieces), max_size=8).map("".join))
-    def held(text):
-        import re
-
-        tags = re.findall(r"<\s*/?\s*text\b", fenced(text), flags=re.IGNORECASE)
-        assert tags == ["<text", "</text"], text
-
-
-    held()
-    assert fenced("a < b, <b>c</b>") == "<text>\na < b, <b>c</b>\n</text>"
-    with expect_fail(ValueError, "a tag's name is a word"):
-        fenced("x", "two words")
 
 
 # nbs/06_prompting/02_prompts.ipynb #pr100094

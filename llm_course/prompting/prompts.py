@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Match', 'Item', 'Task', 'tasks', 'Marks', 'score', 'Template', 'fill_chat', 'encode_text', 'encode_messages',
-           'shared_tokens', 'read_together', 'ask', 'spread_p', 'crossed_interval', 'fenced']
+           'fenced', 'shared_tokens', 'read_together', 'ask', 'spread_p', 'crossed_interval']
 
 # %% ../../nbs/06_prompting/02_prompts.ipynb #pr100003
 import json
@@ -254,6 +254,17 @@ def _stand_ins(names: Sequence[str], text: str) -> dict[str, str]:
     free = (chr(i) for i in range(0xE000, 0xF8FF) if chr(i) not in text)
     return dict(zip(used, free))
 
+# %% ../../nbs/06_prompting/02_prompts.ipynb #pr100024
+def fenced(
+    text: str,
+    name: str = "text",  # of the tag
+) -> str:
+    "`<text>`, the text, `</text>`, each on a line of its own. A tag of that name in it is defused."
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name):
+        raise ValueError(f"a tag's name is a word such as 'text', got {name!r}")
+    inside = re.sub(rf"<(?=\s*/?\s*{name}\b)", "&lt;", text, flags=re.IGNORECASE)
+    return f"<{name}>\n{inside}\n</{name}>"
+
 # %% ../../nbs/06_prompting/02_prompts.ipynb #pr100031
 def shared_tokens(prompts: Sequence[Sequence[int]]) -> int:
     "How many tokens all prompts begin with, if each keeps one at least for itself."
@@ -384,14 +395,3 @@ def crossed_interval(
     low, high = quantiles(drawn, np.array([1 - level, 1 + level]) / 2)
     mean = float(np.mean([table.mean() for table in tables]))
     return Interval(mean, low, high, sum(table.size for table in tables), level)
-
-# %% ../../nbs/06_prompting/02_prompts.ipynb #pr100024
-def fenced(
-    text: str,
-    name: str = "text",  # of the tag
-) -> str:
-    "`<text>`, the text, `</text>`, each on a line of its own. A tag of that name in it is defused."
-    if not re.fullmatch(r"[A-Za-z][\w-]*", name):
-        raise ValueError(f"a tag's name is a word such as 'text', got {name!r}")
-    inside = re.sub(rf"<(?=\s*/?\s*{name}\b)", "&lt;", text, flags=re.IGNORECASE)
-    return f"<{name}>\n{inside}\n</{name}>"
