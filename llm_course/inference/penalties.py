@@ -142,8 +142,9 @@ def no_repeat_ngram(
         begins_alike = (pieces[..., :-1] == end[:, None]).all(-1)  # b places
         whole = (pieces >= 0).all(-1)  # no place without a token in it
         row, place = (begins_alike & whole).nonzero(as_tuple=True)
+        last = pieces[row, place, -1]  # the tokens that would complete such a piece
         banned = torch.zeros_like(logits, dtype=torch.bool)
-        banned[row, pieces[row, place, -1]] = True
+        banned[row, last] = True
         return logits.masked_fill(banned, -torch.inf)
 
     return process
@@ -161,7 +162,8 @@ def match_lengths(
     alive = torch.ones_like(stops)  # places whose match goes on
     for back in range(min(longest, t - 1)):
         end = t - 1 - back  # the last token, the last but one, …
-        agrees = (ids[:, :end] == ids[:, [end]]) & ~stops[:, [end]]  # each place before it
+        agrees = ids[:, :end] == ids[:, [end]]  # each token before it
+        agrees &= ~stops[:, [end]]
         same = torch.zeros_like(stops)
         same[:, back + 1 :] = agrees  # place i has looked at the token at i - 1 - back
         alive &= same
