@@ -26,6 +26,12 @@ def tiny_model(seed=0):
     return LanguageModel(model)
 
 
+def sample(logits, generator):
+    "A token drawn with its probability."
+    return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+
+
+# nbs/05_inference/07_engine.ipynb #e7given2
 def crowd(vocab_size, n, longest, new, rng):
     "Prompts and numbers of tokens; half of the prompts begin alike."
     common = [rng.randrange(vocab_size) for _ in range(longest // 2)]
@@ -45,11 +51,6 @@ def answers_in_a_crowd(lm, asked, rng, **options):
         for _ in range(rng.randint(0, 3)):
             engine.step()
     return [list(stream) for stream in streams], engine
-
-
-def sample(logits, generator):
-    "A token drawn with its probability."
-    return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
 
 
 # nbs/05_inference/07_engine.ipynb #aeec25e9

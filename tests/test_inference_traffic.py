@@ -108,7 +108,7 @@ def test_costs_are_found_again():
     """The cost model is recovered from steps that follow it, with noise of 5%."""
     rng = np.random.default_rng(0)
     true = np.array([0.02, 0.005, 0.002])
-    parts = [(1 + (n > 0), r, n) for r in (1, 2, 4, 8) for n in (0, 8, 16, 32, 64) for _ in range(5)]
+    parts = [(1 + (t > 0), r, t) for r in (1, 2, 4, 8) for t in (0, 8, 16, 32, 64) for _ in range(5)]
     seconds = np.array(parts) @ true * np.exp(0.05 * rng.normal(size=len(parts)))
     found = fit_cost(parts, seconds.tolist())
     assert np.allclose([found.each_pass, found.each_row, found.each_token], true, rtol=0.15)
