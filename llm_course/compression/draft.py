@@ -360,7 +360,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         steps = DRAFT.steps if given.steps is None else given.steps
         config = replace(DRAFT, steps=steps)
         run = settings.cache / "runs" / f"SmolLM2-135M-draft-{WORDS}-{steps}"
-        print(f"at most {steps} steps of two to three seconds; stop it when you like, and go on")
+        print(f"at most {steps} steps of some seconds each; stop it when you like, and go on")
         made = make_draft(given.out, teacher=teacher, config=config, run=run)
         _, tests = draft_text(teacher.tokenizer)
         few = {kind: some_of(rows, 16) for kind, rows in tests.items()}
