@@ -91,7 +91,7 @@ def test_lookup_finds_what_a_search_finds():
 
 # nbs/05_inference/02_proposers.ipynb #68e4a7a2
 def test_a_round_looks_at_new_tokens_alone():
-    """PromptLookup and Recycled look at new tokens alone, however long the text is."""
+    """A round of PromptLookup or Recycled looks at few tokens, however long the text is."""
     class Counted(list):
         "Counts the tokens that are looked at."
 
