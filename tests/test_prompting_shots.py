@@ -202,9 +202,9 @@ def test_calibration_takes_off_what_the_prompt_says_of_nothing():
 
 # nbs/06_prompting/03_shots.ipynb #sh100098
 def test_solution_balanced_shots():
-    from llm_course.prompting.prompts import Item
+    from llm_course.prompting.prompts import TaskItem
 
-    kinds = [Item(str(i), f"text {i}", (label,), ()) for i, label in enumerate("aaabab")]
+    kinds = [TaskItem(str(i), f"text {i}", (label,), ()) for i, label in enumerate("aaabab")]
     found = balanced_shots(kinds, 4)
     assert found is not None, "a list is wanted"
     wanted = [("text 0", "a"), ("text 3", "b"), ("text 1", "a"), ("text 5", "b")]

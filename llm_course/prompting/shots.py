@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 
 from ..core import whole_number
-from .prompts import Item, encode_messages, encode_text, read_together
+from .prompts import TaskItem, encode_messages, encode_text, read_together
 from ..transformers.generation import LanguageModel
 from ..transformers.tokens import Tokenizer
 
@@ -64,7 +64,7 @@ def _one_line(text: str) -> str:
 
 # %% ../../nbs/06_prompting/03_shots.ipynb #sh100040
 def pick_shots(
-    pool: Sequence[Item],
+    pool: Sequence[TaskItem],
     k: int,
     generator: np.random.Generator | None = None,  # None: the first ones
 ) -> list[Shot]:
@@ -245,11 +245,11 @@ def _undressed(line: str, labels: Sequence[str]) -> str:
     return said.strip(_QUOTES).rstrip(".!" + _QUOTES)
 
 # %% ../../nbs/06_prompting/03_shots.ipynb #sh1000b0
-def nearest_shots(pool: Sequence[Item], text: str, k: int) -> list[Shot]:
+def nearest_shots(pool: Sequence[TaskItem], text: str, k: int) -> list[Shot]:
     "The examples that have the most letters in a row in common with a text, the nearest last."
     wanted = _trigrams(text)
 
-    def likeness(item: Item) -> float:
+    def likeness(item: TaskItem) -> float:
         own = _trigrams(item.given)
         return len(own & wanted) / len(own | wanted)
 
