@@ -309,7 +309,7 @@ def test_sampled_text_is_distributed_as_the_model_says():
 
 # nbs/05_inference/01_speculative.ipynb #be59848a
 def test_four_mistakes_are_found():
-    """The test that passes here fails for four mistakes that programs have made."""
+    """The test that passes here fails for each of four small mistakes."""
     model, pick, q = five_words(), Sample(0.8), random_table(5)
     expected = [exact(model, prompt, pick) for prompt in PROMPTS]
     for name, (proposer, rule) in variants(q).items():
@@ -412,7 +412,7 @@ def test_the_residual_and_its_corners():
 
 # nbs/05_inference/01_speculative.ipynb #20308ded
 def test_where_texts_part_the_two_best_were_nearly_tied():
-    """In float32 greedy texts part only where the two best tokens are nearly tied."""
+    """In float32 greedy texts are equal, or part where the two best tokens are nearly tied."""
     model = varied_model(4, vocab_size=500, context=160)
     gen = torch.Generator().manual_seed(0)
     for n in (1, 7, 33):
