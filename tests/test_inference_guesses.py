@@ -102,7 +102,7 @@ def test_the_best_number_is_the_best_of_all():
 
 # nbs/05_inference/03_guesses.ipynb #f54b0e0a
 def test_adaptive_guesses_never_cost_much_and_follow_a_change():
-    """AdaptiveK costs at most 6% more than plain decoding, right guesses or wrong."""
+    """With free guesses and known costs AdaptiveK costs at most 6% more than plain decoding."""
     text = np.random.default_rng(1).integers(50, size=600).tolist()
     for slope in (0.02, 0.15, 0.5, 1.0):
         reading = [1 + slope * m for m in range(9)]
