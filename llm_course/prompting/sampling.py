@@ -24,12 +24,13 @@ def draw(
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "b"]:
     "A token for each row, drawn by one random number a row. Raises `ValueError` for other `p`."
-    ends = p.cumsum(-1, dtype=torch.float64)  # where each token's piece of the line ends
+    # where each token's piece of the line ends; float64, so that small pieces don't get lost
+    ends = p.cumsum(-1, dtype=torch.float64)
     length = ends[:, -1:]
     if not bool(((length > 0) & length.isfinite()).all()) or bool((p < 0).any()):
         raise ValueError("probabilities are 0 or more and not all 0 in a row; softmax gives such")
     u = torch.rand(len(p), 1, dtype=torch.float64, device=p.device, generator=generator)
-    return torch.searchsorted(ends, u * length, right=True)[:, 0]
+    return torch.searchsorted(ends, u * length, right=True)[:, 0]  # right: the end lies beyond u
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #fde60978
 def apply_temperature(
@@ -55,7 +56,7 @@ def top_k(
     k = whole_number("top-k", k, at_least=1)
     _check_kind(logits)
     best = logits.topk(min(k, logits.shape[-1])).values
-    if not math.isfinite(float(best.detach().sum())):
+    if not math.isfinite(float(best.detach().sum())):  # one look shows any NaN or infinity
         _check_scores(best)
     return logits.masked_fill(logits < best[:, -1:], -math.inf)
 
@@ -67,7 +68,7 @@ def _lowest(
     rank: Float[Tensor, "b v"],  # tokens are taken from the highest rank down
     chances: Float[Tensor, "b v"],
     p: float | int,
-    enough: int,  # so many tokens should have `p`
+    enough: int,  # tokens to look at if the first don't do; after these, all
 ) -> Float[Tensor, "b 1"]:
     "The rank of the last token that each row needs for the probability `p`."
     v = rank.shape[-1]
@@ -78,6 +79,14 @@ def _lowest(
             break
     last = (sums < p).sum(-1, keepdim=True).clamp(max=sums.shape[-1] - 1)
     return best.gather(-1, last)
+
+# %% ../../nbs/06_prompting/01_sampling.ipynb #d1d0f89b
+def _check_share(name: str, p: float | int, *, above_zero: bool = False) -> None:
+    "Raises `TypeError` for what is no number, `ValueError` for one that is no share."
+    check_number(name, p, at_least_zero=True)
+    if p > 1 or (above_zero and p == 0):
+        limit = "above 0, at most 1" if above_zero else "from 0 to 1"
+        raise ValueError(f"{name} is a share of the probability, {limit}; got {p}")
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #5266e9d8
 def top_p(
@@ -96,14 +105,6 @@ def top_p(
     bound = (1 - p) / (2 * chances.shape[-1])
     enough = int((chances >= bound).sum(-1).max())
     return logits.masked_fill(chances < _lowest(chances, chances, p, enough), -math.inf)
-
-# %% ../../nbs/06_prompting/01_sampling.ipynb #d1d0f89b
-def _check_share(name: str, p: float | int, *, above_zero: bool = False) -> None:
-    "Raises `TypeError` for what is no number, `ValueError` for one that is no share."
-    check_number(name, p, at_least_zero=True)
-    if p > 1 or (above_zero and p == 0):
-        limit = "above 0, at most 1" if above_zero else "from 0 to 1"
-        raise ValueError(f"{name} is a share of the probability, {limit}; got {p}")
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #8dd1a1a5
 def min_p(
@@ -133,6 +134,7 @@ def typical(
     log_p = logits.float().log_softmax(-1)
     entropy = torch.special.entr(log_p.exp()).sum(-1, keepdim=True)
     unusual = (-log_p - entropy).abs()
+    # no bound is known here: 16 times as many is a guess, and all are ordered where it fails
     lowest = _lowest(-unusual, log_p.exp(), p, 16 * _FIRST)
     return logits.masked_fill(-unusual < lowest, -math.inf)
 
