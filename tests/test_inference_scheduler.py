@@ -117,6 +117,7 @@ def test_each_gets_what_it_would_get_alone():
         assert not scheduler.preemptions or not scheduler.reserve
         thrown_out += scheduler.preemptions
     assert thrown_out > 20
+    print(f"{equal} answers of 240 are what each would get alone, with {thrown_out} preemptions")
 
 
 # nbs/05_inference/06_scheduler.ipynb #b6fcc8a5
