@@ -328,6 +328,8 @@ def test_whatever_users_do_no_block_leaks_and_no_request_is_lost():
     with expect_fail(AssertionError):
         run_state_machine_as_test(UsersOfABug, settings=settings(often, phases=[Phase.generate]))
     counted["with a bug"] = totals["sequences"] + 1
+    print("in random order:", counted["right"])
+    print("sequences until the planted bug was found:", counted["with a bug"])
 
 
 # nbs/05_inference/06_scheduler.ipynb #d5a7a1b5
