@@ -625,7 +625,8 @@ def test_the_playground_draws_by_button_keyboard_and_touch(open_page):
     draws = page.locator("#sampling .drawn li")
     page.get_by_role("button", name="Draw").click()
     first = record["prompts"][0]
-    assert draws.first.inner_text().startswith(f"… {first['tokens'][0]}{first['follows'][0]}"[:12])
+    written = f"… {first['tokens'][0]}{first['follows'][0]}".replace("\n", "↵")
+    assert draws.first.inner_text().startswith(written[:12])
     page.keyboard.press("Enter")
     assert draws.count() == 2
     page.keyboard.press("Tab")
