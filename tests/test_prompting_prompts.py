@@ -232,6 +232,10 @@ def test_wrong_templates_and_values_are_refused():
         two.fill(instruction="x", text=3)
     with expect_fail(TypeError, "a template is a text"):
         Template(3)
+    with expect_fail(TypeError):
+        encode_text(tokenizer, 3)
+    with expect_fail(TypeError):
+        encode_messages(tokenizer, "Hello")
     pair = [("system", Template("{instruction}")), ("user", Template("{text}"))]
     assert fill_chat(pair, instruction="a", text="b")[1] == {"role": "user", "content": "b"}
     with expect_fail(ValueError, "no turn has the variable 'tone'"):

@@ -383,6 +383,12 @@ def test_what_makes_no_sense_is_refused():
         Seeded(Sampler(), [1, 2])(torch.zeros(2, 4))
     with expect_fail(ValueError, "a seed must be at least 0, got -1"):
         Seeded(Sampler(), [-1])
+    with expect_fail(TypeError):
+        Seeded(3, [1])
+    with expect_fail(TypeError):
+        Seeded(Sampler(), 3)
+    with expect_fail(TypeError):
+        draw([[0.5, 0.5]])
 
 
 # nbs/06_prompting/01_sampling.ipynb #bb5613b6

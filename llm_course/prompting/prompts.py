@@ -205,6 +205,8 @@ def encode_text(
     start: bool = True,  # with the token that begins a text, if the tokenizer asks for one
 ) -> list[int]:
     "The ids of a text in which the names of control tokens are spelled out, and nothing more."
+    if not isinstance(text, str):
+        raise TypeError(f"what is encoded is a text, got {type(text).__name__}")
     names = _control_names(tokenizer)
     ids: list[int] = []
     for piece in re.split("(" + "|".join(map(re.escape, names)) + ")", text) if names else [text]:
@@ -230,6 +232,13 @@ def encode_messages(
 
     They equal those of `Tokenizer.encode_chat` where no content spells one. Raises as it does.
     """
+    messages = list(messages)
+    for message in messages:
+        if not isinstance(message, Mapping):
+            raise TypeError(
+                "messages are dicts such as {'role': 'user', 'content': 'Hello'}, "
+                f"got {message!r}"
+            )
     rows = [dict(message) for message in messages]
     contents = [row["content"] for row in rows if isinstance(row.get("content"), str)]
     signs = _stand_ins(_control_names(tokenizer), "".join(contents))  # name -> sign

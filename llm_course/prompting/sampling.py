@@ -25,6 +25,8 @@ def draw(
 ) -> Int[Tensor, "b"]:
     "A token for each row, drawn by one random number a row. Raises `ValueError` for other `p`."
     # where each token's piece of the line ends; float64, so that small pieces don't get lost
+    if not isinstance(p, Tensor) or p.ndim != 2:
+        raise TypeError(f"probabilities are a tensor (rows, vocabulary), got {type(p).__name__}")
     ends = p.cumsum(-1, dtype=torch.float64)
     length = ends[:, -1:]
     if not bool(((length > 0) & length.isfinite()).all()) or bool((p < 0).any()):
@@ -227,6 +229,10 @@ class Seeded:
         *,
         device: torch.device | str = "cpu",  # where the scores are
     ):
+        if not callable(pick):
+            raise TypeError(f"a pick is a function of scores and generator, got {pick!r}")
+        if not isinstance(seeds, Iterable):
+            raise TypeError(f"seeds are a list, one for each text; got {seeds!r}")
         numbers = [whole_number("a seed", seed, at_least=0) for seed in seeds]
         self.pick = pick
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in numbers]

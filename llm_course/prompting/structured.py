@@ -660,7 +660,8 @@ def _pattern_mask(
 
 def _check_tokenizer(tokenizer: object) -> None:
     if not isinstance(tokenizer, Tokenizer):
-        raise TypeError(f"a mask is made for a Tokenizer, such as lm.tokenizer; got {tokenizer!r}")
+        made = type(tokenizer).__name__
+        raise TypeError(f"a mask is made for a Tokenizer, such as lm.tokenizer; got {made}")
 
 # %% ../../nbs/06_prompting/05_structured.ipynb #92a9f45a
 _LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
