@@ -723,7 +723,7 @@ def _llguidance() -> Any:
 
 @lru_cache(maxsize=4)
 def _json_reader(tokenizer: Tokenizer, size: int) -> Any:
-    "llguidance's view of a tokenizer, made once: it takes half a second."
+    "llguidance's view of a tokenizer, made once, since that takes long."
     stops = sorted(tokenizer.stop_ids)
     return _llguidance().LLTokenizer(tokenizer.backend.to_str(), n_vocab=size, eos_token=stops)
 
