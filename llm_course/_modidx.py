@@ -205,6 +205,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'llm_course/compression/matvec.py'),
                                                'llm_course.compression.matvec._dot_here': ( '04_compression/matvec.html#_dot_here',
                                                                                             'llm_course/compression/matvec.py'),
+                                               'llm_course.compression.matvec._dot_vnni': ( '04_compression/matvec.html#_dot_vnni',
+                                                                                            'llm_course/compression/matvec.py'),
                                                'llm_course.compression.matvec._everywhere': ( '04_compression/matvec.html#_everywhere',
                                                                                               'llm_course/compression/matvec.py'),
                                                'llm_course.compression.matvec._lanes': ( '04_compression/matvec.html#_lanes',
