@@ -325,6 +325,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'llm_course/compression/packed.py'),
                                                'llm_course.compression.packed._by_way': ( '04_compression/packed.html#_by_way',
                                                                                           'llm_course/compression/packed.py'),
+                                               'llm_course.compression.packed._check_input': ( '04_compression/packed.html#_check_input',
+                                                                                               'llm_course/compression/packed.py'),
                                                'llm_course.compression.packed._dtype_way': ( '04_compression/packed.html#_dtype_way',
                                                                                              'llm_course/compression/packed.py'),
                                                'llm_course.compression.packed._gguf_state': ( '04_compression/packed.html#_gguf_state',
