@@ -78,7 +78,7 @@ def shares_by_kind(rounds: list[tuple[str, int, int]]) -> dict[str, float]:
     return {kind: kept[kind] / judged[kind] for kind in kept if judged[kind]}
 
 
-# nbs/05_inference/03_guesses.ipynb #2eaf0fe4
+# nbs/05_inference/03_guesses.ipynb #b2bdc9a0
 def test_rounds_that_are_timed_read_what_they_should():
     """reading_costs times rounds that read 1, 2, … tokens, several of each in a row."""
     model = varied_model()
@@ -146,7 +146,7 @@ def test_adaptive_guesses_never_cost_much_and_follow_a_change():
     assert max(n for at, n, _ in rounds if at > 360) == 8
 
 
-# nbs/05_inference/03_guesses.ipynb #a8fcd99f
+# nbs/05_inference/03_guesses.ipynb #05d30a51
 def test_dear_guesses_are_tried_for_a_small_share_of_the_time():
     """Where guesses are dear and wrong, tries cost AdaptiveK no more than their share."""
     text = np.random.default_rng(1).integers(50, size=600).tolist()
@@ -249,7 +249,7 @@ def test_the_first_guesses_are_single():
     assert 0.002 <= adaptive.guess < 0.05, adaptive.guess  # without what it had missed
 
 
-# nbs/05_inference/03_guesses.ipynb #e350ecc1
+# nbs/05_inference/03_guesses.ipynb #9d30d6dc
 def test_with_a_given_price_seeded_text_is_the_same_in_every_run():
     """With a price given, seeded text doesn't depend on how long guesses take."""
     class Uneven:

@@ -68,7 +68,7 @@ def round_seconds(
             break
     return [end - begin for begin, end in zip(ends, ends[1:])]
 
-# %% ../../nbs/05_inference/03_guesses.ipynb #883ccd6c
+# %% ../../nbs/05_inference/03_guesses.ipynb #7d24e41c
 FIRST, CHANGED = 8, 2  # rounds that aren't counted: after the prompt, after a change of length
 
 
