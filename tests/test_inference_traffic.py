@@ -120,7 +120,7 @@ def test_costs_are_found_again():
     assert np.allclose(list(vars(found).values()), [*true[:3], 0])
 
 
-# nbs/05_inference/08_traffic.ipynb #ad1fd143
+# nbs/05_inference/08_traffic.ipynb #063a7b23
 def test_pairs_are_counted():
     rng = np.random.default_rng(3)
     scheduler = Scheduler(KVPool(128), chunk=20, max_batch=4)
