@@ -5,7 +5,7 @@ export GOMP_SPINCOUNT := 0
 export PYTHONUTF8 := 1
 NBS := $(shell find nbs -name '*.ipynb' -not -path '*/.*')
 
-.PHONY: help course lab exercises where test test-slow check pytest notebooks export save bench docs site test-site constraints clean
+.PHONY: help course lab serve exercises where test test-slow check pytest notebooks export save bench docs site test-site constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ course: .venv/.ready ## set up, fetch the model, run the tour
 
 lab: .venv/.ready ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab nbs/index.ipynb
+
+serve: .venv/.ready ## serve the model: a chat page, and an API like OpenAI's, at http://127.0.0.1:8000
+	@$(BIN)/python -m llm_course.agents.serve $(OPTIONS)
 
 exercises: .venv/.ready ## copy the notebooks, without solutions, to a folder; what you wrote there stays
 	@$(BIN)/python -m course_tools.exercises $(FOLDER)
