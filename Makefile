@@ -86,9 +86,9 @@ docs: .venv/.docs ## build the site from the saved notebooks
 site: docs ## build the site and serve it
 	@$(BIN)/python -m course_tools.site serve docs/_build/html
 
-test-site: docs ## open every page of the site, and JupyterLab, in a browser
+test-site: docs ## open every page of the site, JupyterLab and the chat in a browser
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "test-site needs Chromium: apt-get install chromium"; exit 1; }
-	@$(BIN)/python -m pytest -q -n 2 -m "site or lab" -k "not within_a_second" tests/system/test_lab.py tests/system/test_site.py # the long ones first
+	@$(BIN)/python -m pytest -q -n 2 -m "site or lab" -k "not within_a_second" tests/system/test_lab.py tests/system/test_site.py tests/system/test_chat_page.py # the long ones first
 	@$(BIN)/python -m pytest -q -m site -k within_a_second tests/system/test_site.py # times are taken alone
 
 constraints: .venv/.docs .venv/.peers ## write constraints.txt from what is installed
