@@ -93,7 +93,10 @@ def _path(error: Mapping[str, Any]) -> list[str]:
 def _why(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
         return f"the body is no JSON: {error['ctx']['error']}"
-    said = {"missing": "this field is missing", "model_attributes_type": "Input should be an object"}
+    said = {
+        "missing": "this field is missing",
+        "model_attributes_type": "Input should be an object",
+    }
     return said.get(error["type"], error["msg"].removeprefix("Value error, "))
 
 
@@ -629,7 +632,9 @@ class Reply:
 
     def says_something(self, choice: dict[str, Any]) -> bool:
         "Whether it is worth a chunk of its own."
-        said = choice.get("text") or choice.get("delta") or (choice["logprobs"] or {}).get("content")
+        said = (
+            choice.get("text") or choice.get("delta") or (choice["logprobs"] or {}).get("content")
+        )
         return bool(said) or choice["finish_reason"] is not None
 
     def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
