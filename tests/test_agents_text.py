@@ -142,9 +142,9 @@ def test_stop_strings_hold_back_no_more_than_they_must():
 def test_the_answer_of_a_reader_is_what_generate_writes():
     from llm_course.transformers.generation import generate
 
-    lm = tiny_lm()
-    engine = Engine(lm, n_blocks=64)
-    forbid = torch.full((1, lm.tokenizer.vocab_size), -torch.inf)
+    small = tiny_lm()
+    engine = Engine(small, n_blocks=64)
+    forbid = torch.full((1, small.tokenizer.vocab_size), -torch.inf)
     forbid[:, 1000:1200] = 0
     request = TextRequest(
         ids=[5, 6, 7],
@@ -158,7 +158,7 @@ def test_the_answer_of_a_reader_is_what_generate_writes():
     generator = torch.Generator().manual_seed(4)
     ids = list(
         generate(
-            lm.model,
+            small.model,
             [5, 6, 7],
             12,
             pick=request.pick,
@@ -166,12 +166,12 @@ def test_the_answer_of_a_reader_is_what_generate_writes():
             generator=generator,
         )
     )
-    assert "".join(piece.text for piece in pieces) == lm.tokenizer.decode(ids)
+    assert "".join(piece.text for piece in pieces) == small.tokenizer.decode(ids)
     assert pieces[-1].reason == "length" and pieces[-1].usage.new == 12
     scores = [score for piece in pieces for score in piece.scores]
     assert [score.token for score in scores] == ids
     with torch.inference_mode():
-        log_p = lm.model(torch.tensor([[5, 6, 7, *ids[:-1]]]))[0, 2:].log_softmax(-1)
+        log_p = small.model(torch.tensor([[5, 6, 7, *ids[:-1]]]))[0, 2:].log_softmax(-1)
     for row, score in zip(log_p, scores):  # the model's own, not what was left by mask and temperature
         assert abs(float(row[score.token]) - score.logprob) < 1e-4
         assert [token for token, _ in score.top] == row.topk(3).indices.tolist()
@@ -179,8 +179,8 @@ def test_the_answer_of_a_reader_is_what_generate_writes():
 
 # nbs/07_agents/01_text.ipynb #sv010038
 def test_a_stop_string_ends_the_request_and_frees_its_blocks():
-    lm = tiny_lm()
-    engine = Engine(lm, n_blocks=64)
+    small = tiny_lm()
+    engine = Engine(small, n_blocks=64)
     whole = "".join(piece.text for piece in write(engine, TextRequest(ids=[9], max_new_tokens=20)))
     middle = whole[len(whole) // 2 : len(whole) // 2 + 4]
     request = TextRequest(ids=[9], max_new_tokens=20, stop=(middle,))
@@ -200,15 +200,13 @@ def test_a_stop_string_ends_the_request_and_frees_its_blocks():
 
 # nbs/07_agents/01_text.ipynb #sv010045
 def test_sixteen_at_once_get_what_each_gets_alone_without_threads():
-    """Sixteen callers wait for one engine with no thread of their own, and each gets its own
-    answer
-    """
-    lm = tiny_lm()
+    """Sixteen callers wait for one engine without threads, and each gets its own answer"""
+    small = tiny_lm()
     requests = [
         TextRequest(ids=[i + 1, 7, i], max_new_tokens=10 + i, pick=Sampler(), seed=i, top=1)
         for i in range(16)
     ]
-    alone = [list(write(Engine(lm), request)) for request in requests]
+    alone = [list(write(Engine(small), request)) for request in requests]
     threads = []
 
 
@@ -227,7 +225,7 @@ def test_sixteen_at_once_get_what_each_gets_alone_without_threads():
 
     import threading
 
-    with AsyncEngine(lm) as engine:
+    with AsyncEngine(small) as engine:
         before, together = in_a_loop(everybody(engine))
     text = lambda pieces: "".join(piece.text for piece in pieces)
     scores = lambda pieces: [s.token for piece in pieces for s in piece.scores]
@@ -241,7 +239,7 @@ def test_sixteen_at_once_get_what_each_gets_alone_without_threads():
 
 # nbs/07_agents/01_text.ipynb #sv010051
 def test_leaving_cancels_and_errors_reach_their_own_reader_alone():
-    lm = tiny_lm()
+    small = tiny_lm()
 
 
     def breaks(ids, logits):
@@ -270,19 +268,19 @@ def test_leaving_cancels_and_errors_reach_their_own_reader_alone():
         return [piece async for piece in awrite(engine, request)]
 
 
-    with AsyncEngine(lm, n_blocks=64) as engine:
+    with AsyncEngine(small, n_blocks=64) as engine:
         pieces = in_a_loop(scene(engine))
         assert pieces[-1].usage.new == 30
         assert engine.metrics()["blocks_used"] == 0 and not engine._bells
     with expect_fail(RuntimeError, "start its thread"):
-        in_a_loop(collect(AsyncEngine(lm), TextRequest(ids=[3], max_new_tokens=3)))
+        in_a_loop(collect(AsyncEngine(small), TextRequest(ids=[3], max_new_tokens=3)))
 
 
 # nbs/07_agents/01_text.ipynb #sv010054
 def test_of_several_answers_to_one_prompt_one_reads_it():
     import time
 
-    lm = tiny_lm()
+    small = tiny_lm()
     ids = [7 + i for i in range(50)]
     asks = [TextRequest(ids=ids, max_new_tokens=9, pick=Sampler(), seed=seed) for seed in range(4)]
     asks.append(TextRequest(ids=[1, 2], max_new_tokens=5))
@@ -296,9 +294,9 @@ def test_of_several_answers_to_one_prompt_one_reads_it():
         return texts, last
 
 
-    with AsyncEngine(lm, n_blocks=64) as engine:
+    with AsyncEngine(small, n_blocks=64) as engine:
         texts, last = in_a_loop(together(engine, asks))
-        alone = ["".join(piece.text for piece in write(Engine(lm), ask)) for ask in asks]
+        alone = ["".join(piece.text for piece in write(Engine(small), ask)) for ask in asks]
         assert texts == alone and len(set(texts)) == 5
         assert [piece.usage.cached for piece in last] == [0, 48, 48, 48, 0]  # all full blocks of 16
         bad = TextRequest(ids=ids, max_new_tokens=9, processors=(lambda ids, logits: 1 / 0,))
@@ -336,8 +334,8 @@ def test_solution_words():
 
 # nbs/07_agents/01_text.ipynb #sv010067
 def test_solution_first_of():
-    lm = tiny_lm()
+    small = tiny_lm()
     asks = [TextRequest(ids=[i], max_new_tokens=n) for i, n in ((3, 300), (4, 5), (5, 300))]
-    with AsyncEngine(lm, n_blocks=128) as engine:
+    with AsyncEngine(small, n_blocks=128) as engine:
         text = in_a_loop(first_of(engine, asks))
-        assert text == "".join(piece.text for piece in write(Engine(lm), asks[1]))
+        assert text == "".join(piece.text for piece in write(Engine(small), asks[1]))
