@@ -152,7 +152,7 @@ def test_what_is_wrong_is_refused_where_it_is_wrong():
 # nbs/07_agents/02_api.ipynb #sv020023
 def test_a_call_is_always_one_that_the_tools_allow():
     """Whatever a model likes best, a required call follows its tool's schema"""
-    lm = tiny_lm()
+    small = tiny_lm()
     colours = {"$ref": "#/$defs/colour"}
     tools = [
         {"type": "function", "function": {"name": name, "parameters": parameters}}
@@ -176,7 +176,7 @@ def test_a_call_is_always_one_that_the_tools_allow():
     for seed in range(12):  # the model knows nothing, so it is the mask that writes
         for choice in ("required", {"type": "function", "function": {"name": "wait"}}):
             body = chat(tools=tools, tool_choice=choice, seed=seed, max_tokens=80)
-            reply, choices = answers(lm, body)
+            reply, choices = answers(small, body)
             (said,) = reply.whole(choices)["choices"]
             assert said["finish_reason"] == "tool_calls" and said["message"]["content"] is None
             (made,) = said["message"]["tool_calls"]
@@ -222,11 +222,11 @@ def test_a_model_may_call_or_not_and_the_first_tokens_decide():
 
 # nbs/07_agents/02_api.ipynb #sv020034
 def test_the_chunks_of_a_stream_add_up_to_the_whole_answer():
-    lm = tiny_lm()
+    small = tiny_lm()
     body = chat(
         n=2, seed=5, max_tokens=9, logprobs=True, top_logprobs=2, stream_options={"include_usage": True}
     )
-    reply, choices = answers(lm, body)
+    reply, choices = answers(small, body)
     whole = reply.whole(choices)
     assert [choice["index"] for choice in whole["choices"]] == [0, 1]
     for i, choice in enumerate(whole["choices"]):
@@ -239,14 +239,14 @@ def test_the_chunks_of_a_stream_add_up_to_the_whole_answer():
         assert choice["finish_reason"] == own[-1]["finish_reason"] == "length"
     first, second = (choice["message"]["content"] for choice in whole["choices"])
     assert first != second
-    alone, its = answers(lm, chat(seed=6, max_tokens=9))  # answer i has the seed plus i
+    alone, its = answers(small, chat(seed=6, max_tokens=9))  # answer i has the seed plus i
     assert alone.whole(its)["choices"][0]["message"]["content"] == second
     assert whole["usage"]["completion_tokens"] == 18
     assert reply.last()[0]["usage"] == whole["usage"] and not reply.last()[0]["choices"]
     assert whole["usage"]["total_tokens"] == 18 + whole["usage"]["prompt_tokens"]
     json.dumps(whole, allow_nan=False)
     plain, its = answers(
-        lm, {"model": "m", "prompt": [[1, 2], [1, 2, 3]], "max_tokens": 5, "logprobs": 1}
+        small, {"model": "m", "prompt": [[1, 2], [1, 2, 3]], "max_tokens": 5, "logprobs": 1}
     )
     table = plain.whole(its)["choices"][1]["logprobs"]
     assert {len(column) for column in table.values()} == {5} and table["text_offset"][0] == 0
@@ -254,11 +254,11 @@ def test_the_chunks_of_a_stream_add_up_to_the_whole_answer():
 
 # nbs/07_agents/02_api.ipynb #sv020035
 def test_forms_hold_the_answer():
-    lm = tiny_lm()
+    small = tiny_lm()
 
 
     def text_of(**fields):
-        reply, choices = answers(lm, chat(max_tokens=60, **fields))
+        reply, choices = answers(small, chat(max_tokens=60, **fields))
         return reply.whole(choices)["choices"][0]["message"]["content"]
 
 
@@ -273,7 +273,7 @@ def test_forms_hold_the_answer():
     assert text_of(structured_outputs={"choice": ["yes", "no"]}, seed=2) in ("yes", "no")
     assert len(text_of(structured_outputs={"regex": "[0-9]{4}"}, seed=3)) == 4
     assert text_of(logit_bias={"500": 100}, temperature=0, n=1).startswith(
-        lm.tokenizer.decode([500] * 5)
+        small.tokenizer.decode([500] * 5)
     )
     for fields, said in {
         "n": (dict(n=5), "at most 4"),
@@ -281,13 +281,13 @@ def test_forms_hold_the_answer():
         "bias": (dict(logit_bias={"x": 1}), "by their ids"),
     }.values():
         with expect_fail(ApiError, said):
-            answers(lm, chat(**fields), Limits(choices=4, tokens=10))
+            answers(small, chat(**fields), Limits(choices=4, tokens=10))
     with expect_fail(ApiError, "together they may be"):
-        answers(lm, chat("a " * 3000))
+        answers(small, chat("a " * 3000))
     assert refused({"model": "m", "prompt": ""}, CompletionRequest).param == "prompt"
     with expect_fail(ApiError, "outside the vocabulary"):
-        answers(lm, {"model": "m", "prompt": [10**6]})
-    reply, choices = answers(lm, chat())  # nothing said: as much as the server allows
+        answers(small, {"model": "m", "prompt": [10**6]})
+    reply, choices = answers(small, chat())  # nothing said: as much as the server allows
     assert reply.usages[0].new <= 1024
 
 

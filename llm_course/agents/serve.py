@@ -397,6 +397,8 @@ def _add_errors(app: FastAPI) -> None:
 
 # %% ../../nbs/07_agents/03_serve.ipynb #sv030090
 class ErrorInside(BaseModel):
+    "An error."
+
     message: str
     type: str
     param: str | None
@@ -499,6 +501,7 @@ class Server(uvicorn.Server):
             **{"log_level": "warning", **options},
         )
         super().__init__(config)
+        app.state.server = self
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.door.closing = True
@@ -511,7 +514,7 @@ class Server(uvicorn.Server):
 def serving(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     "Serves an application from a thread. Gives its address, such as http://127.0.0.1:40123."
     listener = listen(host, port)
-    server = app.state.server = Server(app)
+    server = Server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
     thread.start()
     try:
