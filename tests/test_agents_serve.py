@@ -224,6 +224,13 @@ def test_who_leaves_or_reads_slowly_takes_nothing_from_others():
     app = tiny_app(pause=0.01)
 
 
+    async def until(passes):
+        for _ in range(3000):
+            if passes():
+                return True
+            await asyncio.sleep(0.02)
+
+
     async def scene(url):
         path = url + "/v1/chat/completions"
         async with httpx.AsyncClient(timeout=60) as client:
@@ -231,10 +238,10 @@ def test_who_leaves_or_reads_slowly_takes_nothing_from_others():
                 task = asyncio.ensure_future(
                     client.post(path, json=chat(stream=stream, max_tokens=900))
                 )
-                await asyncio.sleep(0.3)
-                assert app.state.door.open == 1
+                assert await until(lambda: app.state.door.engine.metrics()["running"] == 1)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+                assert await until(lambda: app.state.door.open == 0)
             ask = chat(stream=True, max_tokens=60, seed=1)
             async with client.stream("POST", path, json=ask) as slow:
                 lines = slow.aiter_lines()
@@ -242,7 +249,7 @@ def test_who_leaves_or_reads_slowly_takes_nothing_from_others():
                 others = await asyncio.gather(
                     *(client.post(path, json=chat(max_tokens=10, seed=i)) for i in range(3))
                 )
-                await asyncio.sleep(1.0)
+                await until(lambda: app.state.door.engine.metrics()["running"] == 0)
                 waiting = app.state.door.engine.metrics()["blocks_used"]
                 rest = [first] + [line async for line in lines]
             return [answer.status_code for answer in others], waiting, rest
