@@ -7,7 +7,7 @@ from llm_course.prompting.reasoning import (Endpoint, Local, Outcome, Said, Tech
     voted_right)
 from llm_course.training.judges import EndpointError
 
-# nbs/06_prompting/04_reasoning.ipynb #c28eb561
+# nbs/06_prompting/04_reasoning.ipynb #9bfe8b40
 import json
 import re
 import threading
@@ -34,14 +34,14 @@ def toy():
     return LanguageModel(model, tokenizer)
 
 
-# nbs/06_prompting/04_reasoning.ipynb #f53726b7
+# nbs/06_prompting/04_reasoning.ipynb #c62732cf
 def vote_chance(p: float, k: int) -> float:
     from math import comb
 
     return sum(comb(k, i) * p**i * (1 - p) ** (k - i) for i in range(k // 2 + 1, k + 1))
 
 
-# nbs/06_prompting/04_reasoning.ipynb #26d5050f
+# nbs/06_prompting/04_reasoning.ipynb #0b2a3356
 def least_to_most(speaker, parts: list[str], instruction: str) -> str:
     answer = ""
     for part in parts:
@@ -53,7 +53,7 @@ def least_to_most(speaker, parts: list[str], instruction: str) -> str:
     return answer
 
 
-# nbs/06_prompting/04_reasoning.ipynb #8378d56b
+# nbs/06_prompting/04_reasoning.ipynb #565ee219
 def samples_needed(answers: list[str], k: int) -> int:
     counts = {}
     for taken_so_far, answer in enumerate(answers[:k], 1):
@@ -65,7 +65,7 @@ def samples_needed(answers: list[str], k: int) -> int:
     return k
 
 
-# nbs/06_prompting/04_reasoning.ipynb #ae9425ef
+# nbs/06_prompting/04_reasoning.ipynb #2963f1ef
 def test_each_problem_follows_from_its_steps():
     """Each problem's steps compute, use its numbers in their order, and end with its answer."""
     for task in problems().values():
@@ -83,7 +83,7 @@ def test_each_problem_follows_from_its_steps():
             assert int(problem.right) not in (a, b, c, half) and problem.right not in problem.wrong
 
 
-# nbs/06_prompting/04_reasoning.ipynb #22356e9a
+# nbs/06_prompting/04_reasoning.ipynb #0a138c39
 def test_the_answer_of_an_awkward_reply():
     """In forty awkward replies the answer is found, and no recited example or question."""
     shown = [
@@ -118,7 +118,7 @@ def test_the_answer_of_an_awkward_reply():
     assert final_answer("The answer is 10.", asked, shown) == "10"  # its own words, though wrong
 
 
-# nbs/06_prompting/04_reasoning.ipynb #c635b575
+# nbs/06_prompting/04_reasoning.ipynb #f3a9009a
 def test_a_server_is_asked_as_a_local_model_is():
     """A server's replies and token counts come back in order; what may pass is tried again."""
     seen = []
@@ -168,7 +168,7 @@ def test_a_server_is_asked_as_a_local_model_is():
         Endpoint(url, retries=0, timeout=2)(chats[:1], 7)
 
 
-# nbs/06_prompting/04_reasoning.ipynb #5bd9dda4
+# nbs/06_prompting/04_reasoning.ipynb #2ef2cf20
 def test_a_technique_asks_what_it_says():
     """A second question stands behind the first reply, and the tokens of both calls count."""
     class Echo:
@@ -204,7 +204,7 @@ def test_a_technique_asks_what_it_says():
             solve(echo, technique, "Do it.", pool[2:3], thoughts=some)
 
 
-# nbs/06_prompting/04_reasoning.ipynb #62ebe9d2
+# nbs/06_prompting/04_reasoning.ipynb #7d8d6b8a
 def test_a_local_model_is_asked_in_any_company():
     tiny = toy()
     chats = [[{"role": "user", "content": "a b " * i}] for i in (1, 2, 5)]
@@ -216,7 +216,7 @@ def test_a_local_model_is_asked_in_any_company():
     assert sampled[0] == sampled[1] != sampled[2]
 
 
-# nbs/06_prompting/04_reasoning.ipynb #9b1228b2
+# nbs/06_prompting/04_reasoning.ipynb #e363bcf9
 def test_a_vote_equals_its_count():
     """The share of right votes equals that of all choices of k samples, counted one by one."""
     import itertools
@@ -242,7 +242,7 @@ def test_a_vote_equals_its_count():
             voted_right(some, rights_of, k)
 
 
-# nbs/06_prompting/04_reasoning.ipynb #8e38c948
+# nbs/06_prompting/04_reasoning.ipynb #03ca1c8c
 def test_broken_problems_are_refused():
     import tempfile
 
@@ -258,7 +258,7 @@ def test_broken_problems_are_refused():
         Endpoint("http://x", at_once=0)
 
 
-# nbs/06_prompting/04_reasoning.ipynb #7c3d5696
+# nbs/06_prompting/04_reasoning.ipynb #d442bb4b
 @pytest.mark.slow
 def test_llama_cpp_answers_as_an_endpoint():
     """llama.cpp's server counts the tokens of a chat as we do.
@@ -280,14 +280,14 @@ def test_llama_cpp_answers_as_an_endpoint():
     assert all(one.text and 0 < one.written <= 8 for one in found)
 
 
-# nbs/06_prompting/04_reasoning.ipynb #fe6fc5ad
+# nbs/06_prompting/04_reasoning.ipynb #27191e30
 def test_solution_vote_chance():
     assert abs(vote_chance(0.6, 1) - 0.6) < 1e-12, "a single sample is right as often as it is"
     assert abs(vote_chance(0.6, 3) - 0.648) < 1e-12, "3 · 0.36 · 0.4 + 0.216"
     assert vote_chance(0.4, 9) < 0.4 < 0.6 < vote_chance(0.6, 9), "below half it hurts"
 
 
-# nbs/06_prompting/04_reasoning.ipynb #70cc76fa
+# nbs/06_prompting/04_reasoning.ipynb #cb18f5ae
 def test_solution_least_to_most():
     class Adder:
         "Works out a sum of two numbers, and can't do more."
@@ -317,7 +317,7 @@ def test_solution_least_to_most():
     assert least_to_most(Adder(), ["none", "{} - 4"], "Work it out.") == "", "no answer ends it"
 
 
-# nbs/06_prompting/04_reasoning.ipynb #dd58d1dd
+# nbs/06_prompting/04_reasoning.ipynb #cbe0e350
 def test_solution_samples_needed():
     assert samples_needed(["5"] * 9, 9) == 5, "five of nine can't be overtaken"
     assert samples_needed(["5", "9", "5", "9", "5"], 5) == 5, "3 to 2: the last one decides"

@@ -6,7 +6,7 @@
 __all__ = ['Shown', 'Conversation', 'Show', 'Problem', 'problems', 'final_answer', 'Technique', 'Said', 'Speaker', 'Local',
            'Endpoint', 'Outcome', 'solve', 'vote', 'voted_right']
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #ac74eba2
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #a2c379c2
 import json
 import re
 import time
@@ -32,7 +32,7 @@ from .sampling import Sampler
 from ..training.judges import EndpointError
 from ..transformers.generation import LanguageModel
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #4cb5b8a9
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #8f47c40d
 @dataclass(frozen=True)
 class Problem(TaskItem):
     "A task's item with the way to its answer."
@@ -45,7 +45,7 @@ class Problem(TaskItem):
         "The steps, a sentence each."
         return " ".join(f"{step}." for step in self.steps)
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #05102883
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #3e59d9d1
 def problems(
     folder: Path | str | None = None,  # with problems.jsonl and instructions; None: the course's
 ) -> dict[str, Task]:
@@ -71,7 +71,7 @@ def problems(
         made[name] = Task(name, "number", tuple(some), used, pool)
     return made
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #04326298
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #b392bba3
 Shown = tuple[str, str]  # an example's question, and its reply
 _MARK = re.compile(
     r"(?<!\bif the )(?<!whether the )(?<!suppose the )\banswer(?: is| would be)\b(?! not)"
@@ -97,7 +97,7 @@ def final_answer(
     numbers = sides[-1] or sides[0]  # of "3 + 4 = 7" the 7
     return _plain(numbers[0]) if numbers else ""
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #c024554a
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #7bc10b5c
 def _own_words(reply: str, given: str, examples: Sequence[Shown]) -> str:
     "The reply without recited examples, repeated questions, and what follows an invented one."
     text = reply
@@ -115,7 +115,7 @@ def _plain(number: str) -> str:
     "7 for 7.0 and 07."
     return str(int(float(number))) if number and float(number).is_integer() else number
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #99d31f23
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #a89e9244
 Conversation = list[dict[str, str]]
 Show = Callable[[Problem], str]  # what an example's reply says
 
@@ -149,7 +149,7 @@ class Technique:
         roles = ("user", "assistant")
         return [{"role": roles[i % 2], "content": text} for i, text in enumerate(turns)]
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #de5550d7
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #84ae3b13
 class Said(NamedTuple):
     "A reply, and what it took."
 
@@ -191,7 +191,7 @@ class Local:
         )
         return [Said(t, len(ids), len(tokenizer.encode(t))) for t, ids in zip(texts, prompts)]
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #e6163af2
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #8cc7d81e
 def _post(url: str, body: Any, api_key: str | None, timeout: float, retries: int) -> Any:
     "The server's answer. Raises `EndpointError`."
     headers = {"Content-Type": "application/json"}
@@ -214,7 +214,7 @@ def _post(url: str, body: Any, api_key: str | None, timeout: float, retries: int
             time.sleep(2**attempt)
     raise EndpointError(f"{problem} (tried {retries + 1} times)")
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #4543df44
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #4bc51bf5
 class Endpoint:
     """A model behind an OpenAI-compatible server.
 
@@ -255,7 +255,7 @@ class Endpoint:
         except (KeyError, IndexError, TypeError):
             raise EndpointError(f"{self.url} gave no reply or no usage: {answer!r:.200}") from None
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #e5db8512
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #e848215c
 class Outcome(NamedTuple):
     "What came of a problem."
 
@@ -303,7 +303,7 @@ def solve(
 
 _ROOM = 16  # tokens of a second reply
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #13664f40
+# %% ../../nbs/06_prompting/04_reasoning.ipynb #f21da353
 def vote(answers: Sequence[str]) -> str:  # "" where nobody votes
     "The most frequent answer, and of equally frequent ones the first. An empty one is no vote."
     counts = Counter(answer for answer in answers if answer)  # in the order of first appearance
