@@ -245,13 +245,13 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
 }
 
 
-def _power(a: float, b: float) -> float:
+def _power(a: int | float, b: int | float) -> int | float:
     if abs(b) > 64 or abs(a) > 1e9:
         raise ValueError("powers have a base up to 10⁹ and an exponent up to 64")
     return a**b
 
 
-def _value(node: ast.AST) -> float:
+def _value(node: ast.AST) -> int | float:
     if isinstance(node, ast.Expression):
         return _value(node.body)
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
@@ -267,7 +267,7 @@ def _value(node: ast.AST) -> float:
 
 
 @tool(repeatable=True)
-def calculate(expression: Annotated[str, "such as (3 + 4) * 2.5"]) -> float:
+def calculate(expression: Annotated[str, "such as (3 + 4) * 2.5"]) -> int | float:
     "Calculates with numbers."
     if len(expression) > 200:
         raise ValueError("an expression has up to 200 characters")
