@@ -155,18 +155,18 @@ class ScriptedLLM:
     def __init__(self, answers: Iterable[Answer], name: str = "script"):
         self.name = name
         self.requests: list[LLMRequest] = []  # what was asked
-        self._answers = deque(answers)
+        self._answers = iter(answers)
 
     async def stream(self, request: LLMRequest) -> AsyncIterator[str | Reply]:
         "The next answer, word by word."
         self.requests.append(request)
-        if not self._answers:
+        answer = next(self._answers, None)
+        if answer is None:
             last = dict(request.messages[-1])
             raise ScriptError(
                 f"request {len(self.requests)} has no answer in the script, which had "
                 f"{len(self.requests) - 1}. Its last message: {last}"
             )
-        answer = self._answers.popleft()
         if callable(answer):
             answer = answer(request)
         if isinstance(answer, Exception):
@@ -179,8 +179,9 @@ class ScriptedLLM:
 
     def check_used(self) -> None:
         "`ScriptError` if answers are left: a test that asked less than it meant to."
-        if self._answers:
-            raise ScriptError(f"{len(self._answers)} answers of the script weren't asked for")
+        left = sum(1 for _ in self._answers)
+        if left:
+            raise ScriptError(f"{left} answers of the script weren't asked for")
 
 # %% ../../nbs/07_agents/04_client.ipynb #13b1c04a
 async def ask(llm: LLM, request: LLMRequest | str, **settings: Any) -> Reply:
