@@ -133,7 +133,7 @@ async def test_a_script_runs_out_loudly_and_says_what_was_asked():
     script = ScriptedLLM(["  one two ", Reply("", (ToolCall("1", "add", "{}"),), "tool_calls")])
     pieces = [piece async for piece in script.stream(LLMRequest("a"))]
     assert "".join(pieces[:-1]) == pieces[-1].text == "  one two "
-    with expect_fail(ScriptError, contains="1 answers of the script weren't asked for"):
+    with expect_fail(ScriptError, contains="answers that weren't asked for, first Reply("):
         script.check_used()
     reply = await ask(script, "b", seed=1)
     assert reply.tool_calls[0].name == "add" and reply.message()["tool_calls"][0]["id"] == "1"

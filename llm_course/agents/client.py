@@ -20,6 +20,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -179,9 +180,10 @@ class ScriptedLLM:
 
     def check_used(self) -> None:
         "`ScriptError` if answers are left: a test that asked less than it meant to."
-        left = sum(1 for _ in self._answers)
-        if left:
-            raise ScriptError(f"{left} answers of the script weren't asked for")
+        left = next(self._answers, None)
+        if left is not None:
+            self._answers = chain([left], self._answers)
+            raise ScriptError(f"the script has answers that weren't asked for, first {left!r}")
 
 # %% ../../nbs/07_agents/04_client.ipynb #13b1c04a
 async def ask(llm: LLM, request: LLMRequest | str, **settings: Any) -> Reply:
