@@ -121,7 +121,7 @@ def test_a_tool_says_what_a_model_must_know():
 def test_arguments_are_checked_as_jsonschema_does():
     """Arguments pass exactly when they are JSON and fit the schema: never as `{}` instead.
 
-    Oracle: `jsonschema`, on 2,000 random values
+    Oracle: `jsonschema`, on 600 random values
     """
     import types
 
@@ -162,7 +162,7 @@ def test_arguments_are_checked_as_jsonschema_does():
 
 
     @given(right | fields | json_values)
-    @settings(max_examples=2000, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=600, deadline=None, derandomize=True, database=None)
     def agree(value):
         try:
             accepted = parse_arguments(everything, json.dumps(value)) == value
@@ -174,7 +174,7 @@ def test_arguments_are_checked_as_jsonschema_does():
 
 
     agree()
-    assert min(seen.values()) > 100, seen
+    assert min(seen.values()) > 50, seen
     bad = ["", "{", "[]", "null", "NaN", '{"text": "a", "number": NaN}', "{'text': 1}", "[" * 100_000]
     for text in bad:
         with expect_fail(ToolError, contains="everything"):

@@ -139,7 +139,7 @@ class LLM(Protocol):
     name: str
 
     def stream(self, request: LLMRequest) -> AsyncIterator[str | Reply]:
-        "The answer in pieces, and then the whole `Reply`."
+        "The answer in pieces, '' for those that aren't text, and then the whole `Reply`."
         ...
 
 # %% ../../nbs/07_agents/04_client.ipynb #f374ee8c
@@ -176,6 +176,8 @@ class ScriptedLLM:
         for piece in re.findall(r"\s*\S+|\s+$", reply.text):
             await asyncio.sleep(0)  # others may run between two pieces, as with a real model
             yield piece
+        for _ in reply.tool_calls:
+            yield ""
         yield reply
 
     def check_used(self) -> None:
@@ -237,20 +239,20 @@ class _Answer:
         self.reason: str | None = None
         self.usage = Usage()
 
-    def take(self, event: Mapping[str, Any]) -> str:  # the new piece of text, perhaps empty
+    def take(self, event: Mapping[str, Any]) -> str | None:  # new text; "" for a piece of a call
         self.begun = True
         if event.get("usage"):
             self.usage = _usage(event["usage"])
         if not event.get("choices"):  # the last event has only the usage
-            return ""
+            return None
         choice = event["choices"][0]
         self.reason = choice.get("finish_reason") or self.reason
         delta = choice.get("delta") or {}
         for part in delta.get("tool_calls") or ():
             self._add_call(part)
-        piece = delta.get("content") or ""
-        self.text += piece
-        return piece
+        piece = delta.get("content")
+        self.text += piece or ""
+        return "" if piece is None and delta.get("tool_calls") else piece
 
     def _add_call(self, part: Mapping[str, Any]) -> None:
         call = self.calls.setdefault(part.get("index", 0), {"id": "", "name": "", "arguments": ""})
@@ -369,7 +371,8 @@ class OpenAILLM:
                 async for data in sse_data(response.aiter_bytes()):
                     if data == "[DONE]":
                         break
-                    if piece := answer.take(_event(data, self.url, answer)):
+                    piece = answer.take(_event(data, self.url, answer))
+                    if piece is not None:
                         yield piece
         except httpx.TransportError as error:
             self._cut(answer, f"{type(error).__name__} {error}".strip())
