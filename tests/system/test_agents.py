@@ -65,7 +65,7 @@ def test_a_killed_process_goes_on_and_repeats_no_effect(tmp_path):
     context = multiprocessing.get_context("fork")
     rng = random.Random(0)
     kills = 0
-    for i in range(12):
+    for i in range(6):
         folder = tmp_path / str(i)
         folder.mkdir()
         while True:
@@ -87,4 +87,4 @@ def test_a_killed_process_goes_on_and_repeats_no_effect(tmp_path):
         assert len(set(payments)) == len(numbers), "a payment was repeated under another key"
         sent = (folder / "sent").read_text().split()
         assert len(sent) == len(set(sent)), "a letter was sent twice"
-    assert kills > 30, "too few kills to show anything"
+    assert kills > 20, "too few kills to show anything"
