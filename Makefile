@@ -5,7 +5,7 @@ export GOMP_SPINCOUNT := 0
 export PYTHONUTF8 := 1
 NBS := $(shell find nbs -name '*.ipynb' -not -path '*/.*')
 
-.PHONY: help course lab exercises where test test-slow check pytest notebooks export save bench docs site test-site constraints clean
+.PHONY: help course lab serve exercises where test test-slow check pytest notebooks export save bench docs site test-site constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ course: .venv/.ready ## set up, fetch the model, run the tour
 
 lab: .venv/.ready ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab nbs/index.ipynb
+
+serve: .venv/.ready ## serve the model: a chat page, and an API like OpenAI's, at http://127.0.0.1:8000
+	@$(BIN)/python -m llm_course.agents.serve $(OPTIONS)
 
 exercises: .venv/.ready ## copy the notebooks, without solutions, to a folder; what you wrote there stays
 	@$(BIN)/python -m course_tools.exercises $(FOLDER)
@@ -83,9 +86,9 @@ docs: .venv/.docs ## build the site from the saved notebooks
 site: docs ## build the site and serve it
 	@$(BIN)/python -m course_tools.site serve docs/_build/html
 
-test-site: docs ## open every page of the site, and JupyterLab, in a browser
+test-site: docs ## open every page of the site, JupyterLab and the chat in a browser
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "test-site needs Chromium: apt-get install chromium"; exit 1; }
-	@$(BIN)/python -m pytest -q -n 2 -m "site or lab" -k "not within_a_second" tests/system/test_lab.py tests/system/test_site.py # the long ones first
+	@$(BIN)/python -m pytest -q -n 2 -m "site or lab" -k "not within_a_second" tests/system/test_lab.py tests/system/test_site.py tests/system/test_chat_page.py # the long ones first
 	@$(BIN)/python -m pytest -q -m site -k within_a_second tests/system/test_site.py # times are taken alone
 
 constraints: .venv/.docs .venv/.peers ## write constraints.txt from what is installed
