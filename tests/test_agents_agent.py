@@ -50,9 +50,9 @@ class KillableLog(EventLog):
 
     fate = Fate([])
 
-    def append(self, key, kind, data=None):
+    def append(self, *event, **more):
         self.fate.moment()
-        event = super().append(key, kind, data)
+        event = super().append(*event, **more)
         self.fate.moment()
         return event
 
@@ -385,9 +385,9 @@ def test_solution_asking():
 
 # nbs/07_agents/06_agent.ipynb #c695da73
 def test_solution_compacted():
-    events = [Event("", "run", "name", 0.0)]
-    events += [Event("a", "begun", None, 1.0), Event("b", "begun", None, 2.0)]
-    events += [Event("a", "done", 1, 3.0), Event("c", "failed", {"error": "x"}, 4.0)]
+    events = [Event("", "run", "name", 0.0, 0.0)]
+    events += [Event("a", "begun", None, 1.0, 1.0), Event("b", "begun", None, 2.0, 2.0)]
+    events += [Event("a", "done", 1, 1.0, 3.0), Event("c", "failed", {"error": "x"}, 3.5, 4.0)]
     assert [(e.key, e.kind) for e in compacted(events)] == [
         ("", "run"), ("b", "begun"), ("a", "done"), ("c", "failed")
     ], "b is still unknown, and a is done"

@@ -30,8 +30,9 @@ from llm_course.agents.client import (
     ToolCall,
     Usage,
 )
-from .tools import Toolbox, ToolError
+from .tools import Toolbox, ToolError, within
 from ..core import whole_number
+from ..training.judges import EndpointError
 
 # %% ../../nbs/07_agents/06_agent.ipynb #1d71a9f6
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Event:
     key: str  # which step: "0/reply", "0/call 1"
     kind: Literal["run", "begun", "done", "failed"]
     data: Any  # JSON: a result, or a message
-    at: float  # seconds since 1970
+    since: float  # when the step began, in seconds since 1970
+    at: float  # when this happened
 
 
 class RunError(RuntimeError):
@@ -76,9 +78,10 @@ class EventLog:
                 self.close()
                 raise RunError(f"{self.path}, line {number} is no event: {line[:80]!r}") from None
 
-    def append(self, key: str, kind: str, data: Any = None) -> Event:
+    def append(self, key: str, kind: str, data: Any = None, since: float | None = None) -> Event:
         "Adds an event. When this returns, it is on the disk."
-        event = Event(key, kind, data, time.time())
+        now = time.time()
+        event = Event(key, kind, data, now if since is None else since, now)
         line = json.dumps(asdict(event), ensure_ascii=False, allow_nan=False) + "\n"
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
@@ -146,19 +149,20 @@ class Steps:
         raise kind(last.data["error"])
 
     async def _do(self, key: str, make: Callable[[], Awaitable[Any]], repeatable: bool) -> Event:
+        since = time.time()
         if not repeatable:
             self._note(key, "begun", None)
         token = _KEY.set(f"{self.name}/{key}")
         try:
             result = await make()
         except ToolError as error:
-            return self._note(key, "failed", {"error": str(error)})
+            return self._note(key, "failed", {"error": str(error)}, since)
         finally:
             _KEY.reset(token)
-        return self._note(key, "done", result)
+        return self._note(key, "done", result, since)
 
-    def _note(self, key: str, kind: str, data: Any) -> Event:
-        self._last[key] = self.log.append(key, kind, data)
+    def _note(self, key: str, kind: str, data: Any, since: float | None = None) -> Event:
+        self._last[key] = self.log.append(key, kind, data, since)
         return self._last[key]
 
 # %% ../../nbs/07_agents/06_agent.ipynb #d3246bcd
@@ -187,10 +191,16 @@ class Run(Steps):
 
     async def ask(self, key: str, llm: LLM, request: LLMRequest) -> Reply:
         "A model's answer, once. `LimitReached` in the middle of it, if need be."
-        said = await self.once(key, lambda: self._asked(llm, request))
-        reply = _reply(said)
-        self.replies += 1
-        self.tokens += reply.usage.completion_tokens
+        new = []
+
+        async def make() -> dict[str, Any]:
+            new.append(key)
+            return await self._asked(llm, request)
+
+        reply = _reply(await self.once(key, make))
+        if not new:  # out of the log: what it took is spent, too
+            self.replies += 1
+            self.tokens += reply.usage.completion_tokens
         return reply
 
     def seconds_left(self) -> float:
@@ -203,30 +213,27 @@ class Run(Steps):
     async def _asked(self, llm: LLM, request: LLMRequest) -> dict[str, Any]:
         if self.replies >= self.limits.replies:
             raise LimitReached(f"the run's {self.limits.replies} replies are used")
-        self._check_tokens(1)
+        self.replies += 1  # at once, since other branches ask meanwhile
         try:
-            return asdict(await self._whole(llm, request))
+            return asdict(await within(self._whole(llm, request), self.seconds_left()))
+        except asyncio.TimeoutError:
+            raise LimitReached(f"the run's {self.limits.seconds:g} seconds are over") from None
         except BrokenAnswer:  # nobody has seen its half
-            return asdict(await self._whole(llm, request))
+            return asdict(await within(self._whole(llm, request), self.seconds_left()))
 
     async def _whole(self, llm: LLM, request: LLMRequest) -> Reply:
-        "The end of a stream, unless a limit comes before it."
-        pieces = 0  # at least as many tokens
+        "The end of a stream, unless the run's tokens end before it."
+        pieces = 0  # each is a token, until the reply says how many they were
         async with aclosing(llm.stream(request)) as stream:
-            while True:
-                try:
-                    piece = await asyncio.wait_for(anext(stream), self.seconds_left())
-                except asyncio.TimeoutError:
-                    self.seconds_left()
-                    raise
+            async for piece in stream:
                 if isinstance(piece, Reply):
+                    self.tokens += piece.usage.completion_tokens - pieces
                     return piece
+                if self.tokens >= self.limits.tokens:
+                    raise LimitReached(f"the run's {self.limits.tokens} tokens are used")
                 pieces += 1
-                self._check_tokens(pieces)
-
-    def _check_tokens(self, more: int) -> None:
-        if self.tokens + more > self.limits.tokens:
-            raise LimitReached(f"the run's {self.limits.tokens} tokens are used")
+                self.tokens += 1
+        raise EndpointError(f"{llm.name} ended its stream without a reply")
 
 
 def _reply(said: Mapping[str, Any]) -> Reply:

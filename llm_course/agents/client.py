@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Answer', 'LLMRequest', 'ToolCall', 'Usage', 'Reply', 'LLM', 'ScriptError', 'ScriptedLLM', 'ask', 'sse_data',
-           'BrokenAnswer', 'backoff', 'OpenAILLM', 'ReplayError', 'Recorder', 'Replay']
+           'BrokenAnswer', 'backoff', 'OpenAILLM', 'LocalLLM', 'ReplayError', 'Recorder', 'Replay']
 
 # %% ../../nbs/07_agents/04_client.ipynb #1d03ed6d
 import asyncio
@@ -402,6 +402,55 @@ def _event(data: str, url: str, answer: _Answer) -> dict[str, Any]:
     if not isinstance(event, dict) or "error" in event:
         raise BrokenAnswer(f"{url} failed: {_said(data.encode())}", answer.text)
     return event
+
+# %% ../../nbs/07_agents/04_client.ipynb #e86296f2
+class LocalLLM:
+    """A model in this process: an engine whose thread runs (`with AsyncEngine(lm) as engine:`).
+
+    Raises `EndpointError` for a request that the server would refuse, too.
+    """
+
+    def __init__(
+        self,
+        engine: Any,  # an `AsyncEngine`
+        name: str = "local",
+        seconds: float = 3600.0,  # for an answer, its wait included
+    ):
+        self.name = name
+        self.engine = engine
+        self.seconds = seconds
+
+    async def stream(self, request: LLMRequest) -> AsyncIterator[str | Reply]:
+        "The answer in pieces, and then the whole `Reply`."
+        from llm_course.agents.api import ApiError
+        from llm_course.agents.text import awrite_all
+
+        orders, form = await asyncio.to_thread(self._prepared, request)
+        answer = _Answer()
+        try:
+            async with aclosing(awrite_all(self.engine, orders)) as pieces:
+                async for i, piece in pieces:
+                    text = answer.take(form.chunk([form.choice(i, piece)]))
+                    if text is not None:
+                        yield text
+        except ApiError as error:  # no time was left, or the engine was closed
+            raise EndpointError(f"{self.name}: {error}") from None
+        answer.take({"usage": form.usage()})
+        yield answer.reply()
+
+    def _prepared(self, request: LLMRequest) -> tuple[Any, Any]:
+        "What the engine is to write, and what puts it into the server's form."
+        from pydantic import ValidationError
+
+        from llm_course.agents import api
+
+        try:
+            body = api.ChatRequest.model_validate(request.body() | {"model": self.name})
+            limits = api.Limits(seconds=self.seconds)
+            orders = api.text_requests(self.engine, body, limits)
+        except (ValidationError, api.ApiError) as error:
+            raise EndpointError(f"{self.name} refuses this request: {error}") from None
+        return orders, api.reply_to(self.engine.lm.tokenizer, body, len(orders))
 
 # %% ../../nbs/07_agents/04_client.ipynb #98d4c49c
 class ReplayError(RuntimeError):
