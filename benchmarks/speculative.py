@@ -4,20 +4,22 @@ python benchmarks/speculative.py [--repeats 5] [--tokens 96] [--requests 3]
 
 Greedy answers to requests that quote a text and to requests for prose (those of the page
 *Who guesses?*), from the same weights: plain, with each guesser, and with the number of guesses
-chosen on the way. The draft is chapter 4's: python -m llm_course.compression.draft makes it.
+chosen on the way. The draft is chapter 4's: python -m llm_course.compression.draft makes it. Ours
+guesses with its own small head, and packed, whatever the verifier's weights are; transformers loads
+the same layers with the whole head, which is what the draft's folder holds for it.
 """
 
 from common import in_turn, median, save, table  # before torch: it sets the environment
 
 # isort: split
 import argparse
-import copy
 import os
 from collections.abc import Callable
 
 import torch
 
 from llm_course import load
+from llm_course.compression.draft import read_draft
 from llm_course.compression.packed import pack_
 from llm_course.compression.step import enable_step
 from llm_course.core import settings
@@ -35,19 +37,21 @@ MOST = 9  # tokens of a pass whose cost is measured
 LONGER = {"packed": 3}  # these weights write so many times as much: their runs are short
 
 
-def our_models(weights: str):
-    "The model and the draft, both with these weights; no draft where none was made."
-    folder = settings.cache / DRAFT
-    draft = None
-    if weights != "packed":
-        if (folder / "config.json").is_file():
-            draft = load(folder, dtype=weights, device="cpu").model
-        return load(NAME, dtype=weights, device="cpu"), draft
-    if (folder / "config.json").is_file():
-        draft = copy.deepcopy(load(folder, dtype="float32", device="cpu").model)
-        pack_(draft)
-        enable_step(draft)
-    return load(NAME, packed=True), draft
+def our_draft():
+    "The draft with its small head, packed; None where none was made."
+    if not (settings.cache / DRAFT / "draft.json").is_file():
+        return None
+    draft = read_draft().model
+    pack_(draft)
+    enable_step(draft)
+    return draft
+
+
+def our_model(weights: str):
+    "The verifier with these weights."
+    if weights == "packed":
+        return load(NAME, packed=True)
+    return load(NAME, dtype=weights, device="cpu")
 
 
 def our_guessers(lm, draft, reading: list[float]) -> dict[str, tuple[Callable, int]]:
@@ -127,7 +131,7 @@ def theirs(weights: str, ids: list[list[int]], tokens: int) -> dict[str, Callabl
 
 def measure(weights: str, kind: str, tokens: int, requests: int, repeats: int) -> dict:
     "Tokens a second of each way, taken in turn."
-    lm, draft = our_models(weights)
+    lm, draft = our_model(weights), our_draft()
     reading = reading_costs(lm.model, MOST, rounds=15)
     asked = EXAMPLES[kind][:requests]
     ids = [lm.encode([{"role": "user", "content": request}]) for request in asked]

@@ -168,8 +168,14 @@ def test_new_weights_flush_the_cache():
 # nbs/05_inference/07_engine.ipynb #20861334
 def test_whatever_users_do_streams_end_once_and_blocks_come_back():
     """After any sequence of actions each stream has one reason, and no block is left in use."""
-    from hypothesis import HealthCheck, settings, strategies as st
-    from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+    from hypothesis import HealthCheck, Phase, settings, strategies as st
+    from hypothesis.stateful import (
+        RuleBasedStateMachine,
+        invariant,
+        precondition,
+        rule,
+        run_state_machine_as_test,
+    )
 
     from fastcore.test import expect_fail
 
@@ -184,10 +190,19 @@ def test_whatever_users_do_streams_end_once_and_blocks_come_back():
         return ALONE[key]
 
 
+    totals = {"sequences": 0, "requests": 0, "preemptions": 0, "errors": 0, "new weights": 0}
+
+
+    some_ids = st.lists(st.integers(0, 60), min_size=1, max_size=6)
+
+
     class Users(RuleBasedStateMachine):
+        engine_type = Engine
+
         def __init__(self):
             super().__init__()
-            self.engine = Engine(tiny_model(0), n_blocks=8, block_size=4, chunk=6, max_batch=3)
+            sizes = dict(n_blocks=8, block_size=4, chunk=6, max_batch=3)
+            self.engine = self.engine_type(tiny_model(0), **sizes)
             self.now = 0.0
             self.engine._clock = lambda: self.now
             self.streams, self.failing = [], set()
@@ -196,11 +211,15 @@ def test_whatever_users_do_streams_end_once_and_blocks_come_back():
 
         @rule(
             head=st.sampled_from([[], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6, 7, 8]]),
-            tail=st.lists(st.integers(0, 60), min_size=1, max_size=6),
-            new=st.integers(1, 12),
+            tails=st.lists(some_ids, min_size=1, max_size=2),
+            new=st.integers(4, 12),
             wait=st.sampled_from([None, None, None, 2.0, 6.0]),
         )
-        def submit(self, head, tail, new, wait):
+        def submit(self, head, tails, new, wait):
+            for tail in tails:
+                self.submit_one(head + tail, new, wait)
+
+        def submit_one(self, ids, new, wait):
             number = len(self.streams)
 
             def fails_when_told(ids, logits):
@@ -209,36 +228,41 @@ def test_whatever_users_do_streams_end_once_and_blocks_come_back():
                 return logits
 
             options = {"processors": [fails_when_told], "stop_ids": {0, 1, 2}, "deadline": wait}
-            self.streams.append(self.engine.submit(head + tail, new, **options))
+            self.streams.append(self.engine.submit(ids, new, **options))
             self.written.append([(self.weights, 0)])
 
+        @precondition(lambda self: self.streams)
         @rule()
         def submit_too_long(self):
             with expect_fail(ValueError, "the pool has 8"):
                 self.engine.submit([1] * 20, 20)
 
+        @precondition(lambda self: self.streams)
         @rule(which=st.integers(0, 20), how=st.sampled_from(["cancel", "fail"]))
         def trouble(self, which, how):
-            if self.streams:
-                number = which % len(self.streams)
-                self.failing.add(number) if how == "fail" else self.streams[number].cancel()
+            number = which % len(self.streams)
+            self.failing.add(number) if how == "fail" else self.streams[number].cancel()
 
+        @precondition(lambda self: self.streams)
         @rule(steps=st.integers(1, 4))
         def run(self, steps):
             for _ in range(steps):
                 self.engine.step()
                 self.now += 1
 
+        @precondition(lambda self: self.streams)
         @rule()
         def forget(self):
             self.engine.reset()
 
+        @precondition(lambda self: self.streams)
         @rule(which=st.integers(0, 1))
         def other_weights(self, which):
             self.engine.load_weights(MODELS[which].model.state_dict())
             self.weights = which
             for written, stream in zip(self.written, self.streams):
                 written.append((which, len(stream.request.new)))
+            totals["new weights"] += 1
 
         @invariant()
         def books_balance(self):
@@ -276,18 +300,40 @@ def test_whatever_users_do_streams_end_once_and_blocks_come_back():
             assert self.engine.scheduler.memory.prefix.evict(8) == counts["cached"]
             assert all(refs == 0 for refs in self.engine.scheduler.memory.pool.blocks.refs)
 
+            totals["sequences"] += 1
+            totals["requests"] += len(self.streams)
+            totals["preemptions"] += self.engine.scheduler.preemptions
+            totals["errors"] += sum(stream.reason == "error" for stream in self.streams)
 
-    run_state_machine_as_test(
-        Users,
-        settings=settings(
-            max_examples=25,
-            stateful_step_count=25,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+
+    class KeepsItsKeys(Engine):
+        "Has a bug: keys of the old weights stay."
+
+        def _forget(self):
+            self._seen = self._changes()
+
+
+    class UsersOfABug(Users):
+        engine_type = KeepsItsKeys
+
+
+    often = settings(
+        max_examples=12,
+        stateful_step_count=20,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
     )
+    run_state_machine_as_test(Users, settings=often)
+    print("in random order:", totals)
+    assert min(totals.values()) > 0, totals
+    totals["sequences"] = 0
+    with expect_fail(AssertionError):
+        hunt = settings(often, max_examples=60, phases=[Phase.generate])
+        run_state_machine_as_test(UsersOfABug, settings=hunt)
+    print("sequences until the planted bug was found:", totals["sequences"] + 1)
 
 
 # nbs/05_inference/07_engine.ipynb #602209de

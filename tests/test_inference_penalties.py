@@ -79,6 +79,19 @@ def unless_copied(process, source: int):
     return sparing
 
 
+# nbs/05_inference/05_penalties.ipynb #d3dce94c
+@torch.inference_mode()
+def contrastive_next(model, ids: list[int], k: int, alpha: float) -> int:
+    seen = model.hidden_states(torch.tensor([ids]))[0]  # t c
+    p, tokens = model.head(seen[-1]).float().softmax(-1).topk(k)
+    values = []
+    for chance, token in zip(p, tokens.tolist()):
+        state = model.hidden_states(torch.tensor([[*ids, token]]))[0, -1]  # c
+        alike = torch.cosine_similarity(state[None], seen).max()
+        values.append((1 - alpha) * chance - alpha * alike)
+    return int(tokens[torch.stack(values).argmax()])
+
+
 # nbs/05_inference/05_penalties.ipynb #78a07d92
 def test_penalties_are_those_of_transformers():
     """Repetition penalty and n-gram ban give exactly transformers' scores, on random scores with
@@ -168,38 +181,6 @@ def test_all_but_the_repetition_penalty_ignore_a_constant():
             assert same == (name != "repetition"), name
 
 
-# nbs/05_inference/05_penalties.ipynb #1a25cb09
-def test_contrastive_search_is_greedy_at_alpha_0_and_follows_its_formula():
-    from llm_course.inference.penalties import contrastive_search
-    from llm_course.transformers.generation import generate
-    from llm_course.transformers.model import Config, Transformer
-
-    small = Config(vocab_size=50, dim=16, n_layers=2, n_heads=2, hidden_dim=32)
-    model = Transformer(small, generator=torch.Generator().manual_seed(0)).requires_grad_(False)
-    model.embed.weight.mul_(20)
-    prompt = [3, 14, 15]
-    assert list(contrastive_search(model, prompt, 20, alpha=0.0)) == list(generate(model, prompt, 20))
-    text = list(prompt)
-    for token in contrastive_search(model, prompt, 20, k=5, alpha=0.7):
-        states = model.hidden_states(torch.tensor([text]))[0]
-        p, candidates = model.head(states[-1]).softmax(-1).topk(5)
-        values = []
-        for chance, candidate in zip(p, candidates.tolist()):
-            state = model.hidden_states(torch.tensor([text + [candidate]]))[0, -1]
-            alike = torch.cosine_similarity(state[None], states).max()
-            values.append(0.3 * chance - 0.7 * alike)
-        assert token == candidates[torch.stack(values).argmax()]
-        text.append(token)
-    greedy_text = list(generate(model, prompt, 20))
-    assert text[3:] != greedy_text
-    stopped = list(contrastive_search(model, prompt, 20, alpha=0.0, stop_ids=[greedy_text[4]]))
-    assert stopped == greedy_text[: greedy_text.index(greedy_text[4]) + 1]
-    trainable, tracked = Transformer(small), []
-    trainable.norm.register_forward_hook(lambda part, x, y: tracked.append(y.requires_grad))
-    list(contrastive_search(trainable, prompt, 3))
-    assert tracked and not any(tracked)  # nothing is kept for gradients
-
-
 # nbs/05_inference/05_penalties.ipynb #0e03f6ed
 def test_a_penalty_waits_for_a_loop():
     process = once_looping(presence_penalty(1.0))
@@ -215,9 +196,6 @@ def test_a_penalty_waits_for_a_loop():
 
 # nbs/05_inference/05_penalties.ipynb #a362a074
 def test_what_makes_no_sense_is_refused():
-    from llm_course.inference.penalties import contrastive_search
-    from llm_course.transformers.model import Config, Transformer
-
     wrong = (TypeError, ValueError)
     for value in (0, -1.5, float("nan"), float("inf"), True, "2"):
         with pytest.raises(wrong, match="penalty"):
@@ -244,13 +222,6 @@ def test_what_makes_no_sense_is_refused():
             process(torch.tensor([[1, 9]]), logits)
         with pytest.raises(ValueError, match="id -2 is outside"):
             process(torch.tensor([[-2, 1]]), logits)
-    small = Config(vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=32)
-    model = Transformer(small)
-    for given_badly in ({"k": 0}, {"k": 51}, {"alpha": 1.5}, {"alpha": -0.1}):
-        with pytest.raises(ValueError, match=next(iter(given_badly))):
-            contrastive_search(model, [1], 3, **given_badly)
-    with pytest.raises(ValueError, match="empty"):
-        contrastive_search(model, [], 3)
 
 
 # nbs/05_inference/05_penalties.ipynb #c0674ad5
@@ -284,3 +255,25 @@ def test_solution_unless_copied():
     after = yours(torch.tensor([source + [4, 3, 2, 1]]), zeros)[0].tolist()
     assert after == [0, -1, -1, -1, -1, -1, -1, 0, 0], "after 4 3 2 1 nothing is copied: spare none"
     assert zeros.abs().sum() == 0, "the scores given stay as they are"
+
+
+# nbs/05_inference/05_penalties.ipynb #79296940
+def test_solution_contrastive_next():
+    from llm_course.transformers.generation import generate
+    from llm_course.transformers.model import Config, Transformer
+
+    small = Config(vocab_size=50, dim=16, n_layers=2, n_heads=2, hidden_dim=32)
+    model = Transformer(small, generator=torch.Generator().manual_seed(0)).requires_grad_(False)
+    model.embed.weight.mul_(20)
+    ids = [3, 14, 15]
+    yours = contrastive_next(model, ids, 5, 0.0)
+    assert yours is not None, "a token is wanted"
+    assert yours == next(iter(generate(model, ids, 1))), "with alpha 0 it is the likeliest token"
+    seen = model.hidden_states(torch.tensor([ids]))[0]
+    five = model.head(seen[-1]).topk(5).indices.tolist()
+    alike = {}
+    for token in five:
+        state = model.hidden_states(torch.tensor([[*ids, token]]))[0, -1]
+        alike[token] = torch.cosine_similarity(state[None], seen).max().item()
+    wanted = min(alike, key=alike.get)
+    assert contrastive_next(model, ids, 5, 1.0) == wanted, f"with alpha 1: {wanted}"

@@ -274,7 +274,8 @@ def test_whatever_users_do_no_block_leaks_and_no_request_is_lost():
                 r.number for r in self.scheduler.queue
             )
             texts = [memory.batch.text(row) for row in range(len(memory.batch.lengths))]
-            assert texts == [request.text[:-1] for request in memory.writing]
+            right = [request.text[:-1] for request in memory.writing]
+            assert texts == right, "what lies in the blocks"
             for request in memory.reading:
                 read = request.tables.text(0)
                 assert read == request.text[: len(read)]
@@ -325,7 +326,7 @@ def test_whatever_users_do_no_block_leaks_and_no_request_is_lost():
     counted = {"right": dict(totals)}
     assert totals["preemptions"] > 20 and totals["reused"] > 20
     totals["sequences"] = 0
-    with expect_fail(AssertionError):
+    with expect_fail(AssertionError, "what lies in the blocks"):
         run_state_machine_as_test(UsersOfABug, settings=settings(often, phases=[Phase.generate]))
     counted["with a bug"] = totals["sequences"] + 1
     print("in random order:", counted["right"])

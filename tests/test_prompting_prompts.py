@@ -41,8 +41,9 @@ def wordings_needed(sd_wording: float, sd_item: float, n: int, error: float) -> 
 
 # nbs/06_prompting/02_prompts.ipynb #pr1000a5
 def quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\")  # first: the next two bring backslashes of their own
-    escaped = escaped.replace('"', '\\"').replace("\n", "\\n")
+    escaped = text.replace("\\", "\\\\")  # first: the others bring backslashes of their own
+    for sign, name in (('"', '"'), ("\n", "n"), ("\r", "r"), ("\t", "t")):
+        escaped = escaped.replace(sign, "\\" + name)
     return f'"{escaped}"'
 
 
@@ -98,60 +99,6 @@ def test_values_are_put_in_as_they_are():
 
 
     as_it_is()
-
-
-# nbs/06_prompting/02_prompts.ipynb #pr100023
-def test_no_content_holds_a_control_token():
-    """Whatever a user's text spells, it becomes no control token, and no character is lost."""
-    import hypothesis
-    from hypothesis import strategies as st
-
-    special = set(tokenizer.backend.get_added_tokens_decoder())
-    pieces = ["<|im_start|>", "<|im_end|>", "<|im_", "start|>", "<|", "|>", "system\n", " hi", "\ue000"]
-    plain = [{"role": "user", "content": "x"}]
-    frame = [i for i in tokenizer.encode_chat(plain) if i in special]
-
-
-    @hypothesis.settings(max_examples=60, deadline=None)
-    @hypothesis.given(st.lists(st.sampled_from(pieces), max_size=6).map("".join))
-    def safe(text):
-        messages = [{"role": "user", "content": text}]
-        ids = encode_messages(tokenizer, messages)
-        assert [i for i in ids if i in special] == frame, text
-        assert tokenizer.decode(ids) == tokenizer.apply_chat_template(messages)
-
-
-    safe()
-    for content in ("Hello", "a {brace} 日本語 🙂", ""):
-        chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]
-        assert encode_messages(tokenizer, chat) == tokenizer.encode_chat(chat)
-        assert encode_text(tokenizer, content) == tokenizer.encode(content)
-    named = encode_text(tokenizer, "a <|im_end|>")
-    assert not special & set(named) and tokenizer.decode(named) == "a <|im_end|>"
-
-
-# nbs/06_prompting/02_prompts.ipynb #pr100025
-def test_no_text_leaves_its_fence():
-    """A fenced text can neither close its fence nor open another."""
-    import hypothesis
-    from hypothesis import strategies as st
-
-    pieces = ["</text>", "<text>", "< / TEXT >", "</", "text", ">", "<", "\n", " ", "&lt;"]
-
-
-    @hypothesis.settings(max_examples=80, deadline=None)
-    @hypothesis.given(st.lists(st.sampled_from(pieces), max_size=8).map("".join))
-    def held(text):
-        import re
-
-        tags = re.findall(r"<\s*/?\s*text\b", fenced(text), flags=re.IGNORECASE)
-        assert tags == ["<text", "</text"], text
-
-
-    held()
-    assert fenced("a < b, <b>c</b>") == "<text>\na < b, <b>c</b>\n</text>"
-    with expect_fail(ValueError, "a tag's name is a word"):
-        fenced("x", "two words")
 
 
 # nbs/06_prompting/02_prompts.ipynb #pr100033
@@ -218,6 +165,60 @@ def test_the_crossed_interval_holds_the_truth():
         crossed_interval([])
 
 
+# nbs/06_prompting/02_prompts.ipynb #pr100023
+def test_no_content_holds_a_control_token():
+    """Whatever a user's text spells, it becomes no control token, and no character is lost."""
+    import hypothesis
+    from hypothesis import strategies as st
+
+    special = set(tokenizer.backend.get_added_tokens_decoder())
+    pieces = ["<|im_start|>", "<|im_end|>", "<|im_", "start|>", "<|", "|>", "system\n", " hi", "\ue000"]
+    plain = [{"role": "user", "content": "x"}]
+    frame = [i for i in tokenizer.encode_chat(plain) if i in special]
+
+
+    @hypothesis.settings(max_examples=60, deadline=None)
+    @hypothesis.given(st.lists(st.sampled_from(pieces), max_size=6).map("".join))
+    def safe(text):
+        messages = [{"role": "user", "content": text}]
+        ids = encode_messages(tokenizer, messages)
+        assert [i for i in ids if i in special] == frame, text
+        assert tokenizer.decode(ids) == tokenizer.apply_chat_template(messages)
+
+
+    safe()
+    for content in ("Hello", "a {brace} 日本語 🙂", ""):
+        chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]
+        assert encode_messages(tokenizer, chat) == tokenizer.encode_chat(chat)
+        assert encode_text(tokenizer, content) == tokenizer.encode(content)
+    named = encode_text(tokenizer, "a <|im_end|>")
+    assert not special & set(named) and tokenizer.decode(named) == "a <|im_end|>"
+
+
+# nbs/06_prompting/02_prompts.ipynb #pr100025
+def test_no_text_leaves_its_fence():
+    """A fenced text can neither close its fence nor open another."""
+    import hypothesis
+    from hypothesis import strategies as st
+
+    pieces = ["</text>", "<text>", "< / TEXT >", "</", "text", ">", "<", "\n", " ", "&lt;"]
+
+
+    @hypothesis.settings(max_examples=80, deadline=None)
+    @hypothesis.given(st.lists(st.sampled_from(pieces), max_size=8).map("".join))
+    def held(text):
+        import re
+
+        tags = re.findall(r"<\s*/?\s*text\b", fenced(text), flags=re.IGNORECASE)
+        assert tags == ["<text", "</text"], text
+
+
+    held()
+    assert fenced("a < b, <b>c</b>") == "<text>\na < b, <b>c</b>\n</text>"
+    with expect_fail(ValueError, "a tag's name is a word"):
+        fenced("x", "two words")
+
+
 # nbs/06_prompting/02_prompts.ipynb #pr100094
 def test_wrong_templates_and_values_are_refused():
     two = Template("{instruction}: {text}")
@@ -262,8 +263,10 @@ def test_solution_wordings_needed():
 def test_solution_quoted():
     import json
 
-    for plain_text in ("a", 'say "hi"', "two\nlines", "a\\b", "\\n", '\\"', '"', '\\\\\n"n'):
+    texts = ("a", 'say "hi"', "two\nlines", "a\\b", "\\n", '\\"', '"', '\\\\\n"n', "a\tb\r\n")
+    for plain_text in texts:
         line = quoted(plain_text)
         assert line is not None, "a text is wanted"
-        assert "\n" not in line and line[0] == line[-1] == '"', f"{line!r} is one line in quotes"
+        assert line.splitlines() == [line], f"{line!r} has more than one line"
+        assert line[0] == line[-1] == '"', f"{line!r} has no quotes around it"
         assert json.loads(line) == plain_text, f"JSON reads {line!r} as another text"

@@ -105,7 +105,7 @@ def test_options_are_scored_as_by_reading_each_alone():
 
 # nbs/06_prompting/03_shots.ipynb #sh100032
 def test_fifty_awkward_outputs():
-    """Of 50 awkward replies, those that answer give their answer, and recited examples none."""
+    """Of 50 awkward replies each gives the line that answers; a recited pair gives none."""
     asked, recited = "wet", (("hot", "cold"), ("big", "small"))
     awkward = {
         "dry": "dry",
@@ -150,7 +150,7 @@ def test_fifty_awkward_outputs():
         "dry, not wet": "dry, not wet",
         "cold": "cold",
         "-5": "-5",
-        "- 5": "5",
+        "- 5": "- 5",
         "N'Djamena": "N'Djamena",
         "hot → cold": "",
         "Input: hot\nOutput: cold": "",

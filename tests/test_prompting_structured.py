@@ -116,6 +116,70 @@ class Both:
         return all(rule.can_end(at) for rule, at in zip(self.rules, state))
 
 
+# nbs/06_prompting/05_structured.ipynb #c0f931f4
+def test_answers_come_as_often_as_by_hand():
+    """With a mask the next token has the model's own probabilities, restricted to tokens that some
+    valid answer goes on with; one by one, in a batch, in the engine and with guesses.
+
+    Oracle: brute force over all answers of a toy vocabulary
+    """
+    from collections import Counter
+
+    from llm_course.inference.engine import Engine
+    from llm_course.inference.proposers import DraftModel
+    from llm_course.inference.speculative import speculative_generate
+    from llm_course.transformers.generation import LanguageModel
+
+    tokenizer = toy_tokenizer(TOY)
+    end = tokenizer.eos_id
+    model, prompt = toy_model(end + 1), [2, 0, 1]
+    answers = spellings(SHORT, TOY)
+    chances = by_hand(model, prompt, answers, end)
+    assert len(chances) > 20 and abs(sum(chances.values()) - 1) < 1e-9
+    mask = regex_mask(tokenizer, SHORT)
+    for answer, wanted in chances.items():  # exactly
+        product = 1.0
+        for n, token in enumerate(answer):
+            ids = torch.tensor([[*prompt, *answer[:n]]])
+            p = mask(ids, model(ids)[:, -1]).double().softmax(-1)
+            product *= float(p[0, token])
+        assert abs(product - wanted) < 1e-6
+
+
+    def lopsided(rows):
+        "χ² of drawn answers, in standard deviations above what chance gives."
+        counts = Counter(map(tuple, rows))
+        assert set(counts) <= set(chances), "an answer that isn't valid"
+        n = len(rows)
+        common = {answer: p for answer, p in chances.items() if n * p >= 5}
+        cells = [(counts[answer], n * p) for answer, p in common.items()]
+        rest = n - sum(count for count, _ in cells)
+        cells.append((rest, n - sum(wanted for _, wanted in cells)))
+        chi = sum((count - wanted) ** 2 / wanted for count, wanted in cells if wanted >= 5)
+        df = len(cells) - 1
+        return (chi - df) / (2 * df) ** 0.5
+
+
+    rules = {"pick": Sample(1.0), "processors": [mask], "stop_ids": [end]}
+    gen = torch.Generator().manual_seed(1)
+    n = 150 if full else 40
+    batch = generate_batch(model, [prompt] * (10 * n), 8, generator=gen, **rules)
+    alone = [list(generate(model, prompt, 8, generator=gen, **rules)) for _ in range(n)]
+    draft = DraftModel(toy_model(end + 1), Sample(3.0))
+    guessed = [
+        list(speculative_generate(model, prompt, 8, proposer=draft, generator=gen, **rules))
+        for _ in range(n)
+    ]
+    engine = Engine(LanguageModel(model, tokenizer), n_blocks=64, block_size=4)
+    streams = [engine.submit(prompt, 8, seed=i, **rules) for i in range(n)]
+    served = [list(stream) for stream in streams]
+    for rows in (batch, alone, guessed, served):
+        assert lopsided(rows) < 5
+    unmasked = {"pick": Sample(1.0), "stop_ids": [end]}
+    free = generate_batch(model, [prompt] * 100, 8, generator=gen, **unmasked)
+    assert not set(map(tuple, free)) <= set(chances)  # the model alone says other things
+
+
 # nbs/06_prompting/05_structured.ipynb #75e86bc5
 def test_automaton_matches_what_re_matches():
     """The automaton of a pattern accepts exactly the texts that re.fullmatch accepts, characters
@@ -205,70 +269,6 @@ def test_masks_are_those_of_llguidance_and_xgrammar():
                 assert one.consume_token(token) and other.accept_token(token)
 
 
-# nbs/06_prompting/05_structured.ipynb #c0f931f4
-def test_answers_come_as_often_as_by_hand():
-    """With a mask the next token has the model's own probabilities, restricted to tokens that some
-    valid answer goes on with; one by one, in a batch, in the engine and with guesses.
-
-    Oracle: brute force over all answers of a toy vocabulary
-    """
-    from collections import Counter
-
-    from llm_course.inference.engine import Engine
-    from llm_course.inference.proposers import DraftModel
-    from llm_course.inference.speculative import speculative_generate
-    from llm_course.transformers.generation import LanguageModel
-
-    tokenizer = toy_tokenizer(TOY)
-    end = tokenizer.eos_id
-    model, prompt = toy_model(end + 1), [2, 0, 1]
-    answers = spellings(SHORT, TOY)
-    chances = by_hand(model, prompt, answers, end)
-    assert len(chances) > 20 and abs(sum(chances.values()) - 1) < 1e-9
-    mask = regex_mask(tokenizer, SHORT)
-    for answer, wanted in chances.items():  # exactly
-        product = 1.0
-        for n, token in enumerate(answer):
-            ids = torch.tensor([[*prompt, *answer[:n]]])
-            p = mask(ids, model(ids)[:, -1]).double().softmax(-1)
-            product *= float(p[0, token])
-        assert abs(product - wanted) < 1e-6
-
-
-    def lopsided(rows):
-        "χ² of drawn answers, in standard deviations above what chance gives."
-        counts = Counter(map(tuple, rows))
-        assert set(counts) <= set(chances), "an answer that isn't valid"
-        n = len(rows)
-        common = {answer: p for answer, p in chances.items() if n * p >= 5}
-        cells = [(counts[answer], n * p) for answer, p in common.items()]
-        rest = n - sum(count for count, _ in cells)
-        cells.append((rest, n - sum(wanted for _, wanted in cells)))
-        chi = sum((count - wanted) ** 2 / wanted for count, wanted in cells if wanted >= 5)
-        df = len(cells) - 1
-        return (chi - df) / (2 * df) ** 0.5
-
-
-    rules = {"pick": Sample(1.0), "processors": [mask], "stop_ids": [end]}
-    gen = torch.Generator().manual_seed(1)
-    n = 150 if full else 40
-    batch = generate_batch(model, [prompt] * (10 * n), 8, generator=gen, **rules)
-    alone = [list(generate(model, prompt, 8, generator=gen, **rules)) for _ in range(n)]
-    draft = DraftModel(toy_model(end + 1), Sample(3.0))
-    guessed = [
-        list(speculative_generate(model, prompt, 8, proposer=draft, generator=gen, **rules))
-        for _ in range(n)
-    ]
-    engine = Engine(LanguageModel(model, tokenizer), n_blocks=64, block_size=4)
-    streams = [engine.submit(prompt, 8, seed=i, **rules) for i in range(n)]
-    served = [list(stream) for stream in streams]
-    for rows in (batch, alone, guessed, served):
-        assert lopsided(rows) < 5
-    unmasked = {"pick": Sample(1.0), "stop_ids": [end]}
-    free = generate_batch(model, [prompt] * 100, 8, generator=gen, **unmasked)
-    assert not set(map(tuple, free)) <= set(chances)  # the model alone says other things
-
-
 # nbs/06_prompting/05_structured.ipynb #f5ae59e6
 def test_one_mask_serves_all_rows():
     """A text gets the same scores from a mask whether its row stands alone or among others, with
@@ -350,6 +350,17 @@ def test_patterns_and_choices_over_the_real_vocabulary():
         assert drawn(choice_mask(tokenizer, words)) in words
         assert re.fullmatch(phrase, drawn(regex_mask(tokenizer, phrase, max_tokens=6), 6))
         jsonschema.validate(json.loads(drawn(json_mask(tokenizer, schema))), schema)
+        spread = drawn(json_mask(tokenizer, schema, one_line=False), 400)
+        jsonschema.validate(json.loads(spread), schema)
+    text = '{\n  "name": "x",\n  "parts": [],\n  "kind": 3\n}'
+    for one_line in (True, False):
+        mask = json_mask(tokenizer, schema, one_line=one_line, skip=0)
+        ids = torch.tensor([tokenizer.encode(text)])
+        if one_line:
+            with pytest.raises(ValueError, match="isn't allowed"):
+                mask(ids, torch.zeros(1, 49152))
+        else:
+            assert mask(ids, torch.zeros(1, 49152))[0, tokenizer.eos_id] == 0
 
 
 # nbs/06_prompting/05_structured.ipynb #64f11555

@@ -93,8 +93,11 @@ def _path(error: Mapping[str, Any]) -> list[str]:
 def _why(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
         return f"the body is no JSON: {error['ctx']['error']}"
-    said = {"missing": "this field is missing", "model_attributes_type": "Input should be an object"}
-    return said.get(error["type"], error["msg"].removeprefix("Value error, "))
+    if error["type"] in ("model_type", "model_attributes_type"):
+        return "Input should be a JSON object"
+    if error["type"] == "missing":
+        return "this field is missing"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _short(value: object) -> str:
@@ -116,6 +119,8 @@ _REFUSED = {  # what would change the answer, and isn't here
 
 
 class StreamOptions(BaseModel):
+    "What a stream should hold beside the answer."
+
     include_usage: Flag = False
 
 
@@ -172,11 +177,15 @@ class Part(BaseModel):
 
 
 class FunctionCall(BaseModel):
+    "A call in an earlier answer."
+
     name: str
     arguments: str
 
 
 class ToolCall(BaseModel):
+    "A call with its id, to which a tool message answers."
+
     id: str
     type: Literal["function"] = "function"
     function: FunctionCall
@@ -205,31 +214,43 @@ class Message(BaseModel):
 
 
 class Function(BaseModel):
+    "What a model may call."
+
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
     description: str = ""
     parameters: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 class Tool(BaseModel):
+    "A function, as OpenAI wraps it."
+
     type: Literal["function"]
     function: Function
 
 
 class FunctionName(BaseModel):
+    "Which function."
+
     name: str
 
 
 class ToolChoice(BaseModel):
+    "The one tool that has to be called."
+
     type: Literal["function"]
     function: FunctionName
 
 
 class JsonSchema(BaseModel):
+    "A schema and its name."
+
     name: str
     schema_: dict[str, Any] = Field(alias="schema")
 
 
 class ResponseFormat(BaseModel):
+    "The form of an answer."
+
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
@@ -543,13 +564,13 @@ def _requests(
     slots = pool.blocks.n_blocks * pool.block_size
     context = min(engine.model.config.context, slots + 1)
     room = context - len(ids)
+    if (most or 0) > limits.tokens:
+        said = f"{most} new tokens were asked for; this server writes at most {limits.tokens}"
+        raise ApiError(400, said, "max_tokens", "invalid_value")
     if room < (most or 1):
         said = f"the prompt has {len(ids)} tokens, and {most or 1} new ones were asked for; "
         said += f"together they may be {context}: shorten the prompt or ask for less"
         raise ApiError(400, said, "messages", "context_length_exceeded")
-    if (most or 0) > limits.tokens:
-        said = f"{most} new tokens were asked for; this server writes at most {limits.tokens}"
-        raise ApiError(400, said, "max_tokens", "invalid_value")
     rules = {
         "pick": _pick(body),
         "processors": _processors(engine.lm, body, len(ids)),
@@ -629,7 +650,9 @@ class Reply:
 
     def says_something(self, choice: dict[str, Any]) -> bool:
         "Whether it is worth a chunk of its own."
-        said = choice.get("text") or choice.get("delta") or (choice["logprobs"] or {}).get("content")
+        said = (
+            choice.get("text") or choice.get("delta") or (choice["logprobs"] or {}).get("content")
+        )
         return bool(said) or choice["finish_reason"] is not None
 
     def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

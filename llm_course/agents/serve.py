@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOOPBACK', 'OPEN_PATHS', 'BODY_SECONDS', 'POLICY', 'SAFE_HEADERS', 'STATIC', 'to_json', 'error_response',
            'until_gone', 'while_here', 'Events', 'is_loopback', 'host_name', 'check_caller', 'read_body', 'once',
-           'Guard', 'Door', 'metrics_text', 'make_app', 'ErrorInside', 'ErrorBody', 'Server', 'serving', 'listen',
+           'Guard', 'Door', 'make_app', 'ErrorInside', 'ErrorBody', 'metrics_text', 'Server', 'serving', 'listen',
            'main']
 
 # %% ../../nbs/07_agents/03_serve.ipynb #sv030003
@@ -343,25 +343,6 @@ class Door:
         for chunk in reply.last():
             yield chunk
 
-# %% ../../nbs/07_agents/03_serve.ipynb #sv030070
-def metrics_text(door: Door) -> str:
-    "All counts in Prometheus's text format."
-    lines = []
-    responses = {status: n for status, n in door.counts.items() if isinstance(status, int)}
-    lines.append("# TYPE llm_responses_total counter")
-    for status, n in sorted(responses.items()):
-        lines.append(f'llm_responses_total{{status="{status}"}} {n}')
-    for name in ("prompt_tokens", "completion_tokens"):
-        lines.append(f"# TYPE llm_{name}_total counter")
-        lines.append(f"llm_{name}_total {door.counts[name]}")
-    lines.append("# TYPE llm_first_token_seconds summary")
-    lines.append(f"llm_first_token_seconds_sum {door.counts['first_seconds']:.6f}")
-    lines.append(f"llm_first_token_seconds_count {door.counts['first_count']}")
-    for name, value in {"open_answers": door.open, **door.engine.metrics()}.items():
-        lines.append(f"# TYPE llm_{name} gauge")
-        lines.append(f"llm_{name} {value}")
-    return "\n".join(lines) + "\n"
-
 # %% ../../nbs/07_agents/03_serve.ipynb #sv030080
 STATIC = Path(str(resources.files("llm_course.agents") / "static"))
 
@@ -416,6 +397,8 @@ def _add_errors(app: FastAPI) -> None:
 
 # %% ../../nbs/07_agents/03_serve.ipynb #sv030090
 class ErrorInside(BaseModel):
+    "An error."
+
     message: str
     type: str
     param: str | None
@@ -479,6 +462,25 @@ def _file(path: Path) -> Callable[[], Any]:
 
     return send
 
+# %% ../../nbs/07_agents/03_serve.ipynb #sv030070
+def metrics_text(door: Door) -> str:
+    "All counts in Prometheus's text format."
+    lines = []
+    responses = {status: n for status, n in door.counts.items() if isinstance(status, int)}
+    lines.append("# TYPE llm_responses_total counter")
+    for status, n in sorted(responses.items()):
+        lines.append(f'llm_responses_total{{status="{status}"}} {n}')
+    for name in ("prompt_tokens", "completion_tokens"):
+        lines.append(f"# TYPE llm_{name}_total counter")
+        lines.append(f"llm_{name}_total {door.counts[name]}")
+    lines.append("# TYPE llm_first_token_seconds summary")
+    lines.append(f"llm_first_token_seconds_sum {door.counts['first_seconds']:.6f}")
+    lines.append(f"llm_first_token_seconds_count {door.counts['first_count']}")
+    for name, value in {"open_answers": door.open, **door.engine.metrics()}.items():
+        lines.append(f"# TYPE llm_{name} gauge")
+        lines.append(f"llm_{name} {value}")
+    return "\n".join(lines) + "\n"
+
 # %% ../../nbs/07_agents/03_serve.ipynb #sv030100
 class Server(uvicorn.Server):
     """Serves an application until it is told to stop.
@@ -499,6 +501,7 @@ class Server(uvicorn.Server):
             **{"log_level": "warning", **options},
         )
         super().__init__(config)
+        app.state.server = self
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.door.closing = True

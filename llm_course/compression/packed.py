@@ -104,6 +104,25 @@ def has_kernel() -> bool:
     return RUNS_HERE
 
 # %% ../../nbs/04_compression/05_packed.ipynb #20802fde
+def _check_input(x: Tensor, blocks: Tensor, bias: Tensor | None, way: Way | None) -> None:
+    n_blocks, n_groups, _ = blocks.shape
+    if x.shape[-1] != n_groups * GROUP:
+        raise ValueError(
+            f"these weights take {n_groups * GROUP} channels, got a tensor of shape "
+            f"{tuple(x.shape)}"
+        )
+    if way is not None and way not in get_args(Way):
+        raise ValueError(f"way is None or one of {', '.join(get_args(Way))}; got {way!r}")
+    if not x.is_floating_point():
+        raise ValueError(f"x holds floats, got {x.dtype}")
+    if bias is not None and bias.shape != (n_blocks * ROWS,):
+        raise ValueError(f"{n_blocks * ROWS} outputs, but a bias of shape {tuple(bias.shape)}")
+
+
+def _dtype_way(x: Tensor) -> Way:
+    return "bfloat16" if x.dtype == torch.bfloat16 else "float32"
+
+# %% ../../nbs/04_compression/05_packed.ipynb #53186052
 class _Packed(torch.autograd.Function):
     "The product, with the gradient of its input: grad @ weights, unpacked again."
 
@@ -118,7 +137,7 @@ class _Packed(torch.autograd.Function):
         (grad,) = above  # of the loss, by the outputs
         return grad @ _unpacked(blocks, grad.dtype), None, None
 
-
+# %% ../../nbs/04_compression/05_packed.ipynb #c79aa5bd
 def packed_linear(
     x: Float[Tensor, "*b c"],
     blocks: UInt8[Tensor, "p g m"],
@@ -131,18 +150,7 @@ def packed_linear(
     The ways "int16" and "int8" round x to so many bits, a group of 32 at a time. Raises
     `ValueError` for input that doesn't fit.
     """
-    n_blocks, n_groups, _ = blocks.shape
-    if x.shape[-1] != n_groups * GROUP:
-        raise ValueError(
-            f"these weights take {n_groups * GROUP} channels, got a tensor of shape "
-            f"{tuple(x.shape)}"
-        )
-    if way is not None and way not in get_args(Way):
-        raise ValueError(f"way is None or one of {', '.join(get_args(Way))}; got {way!r}")
-    if not x.is_floating_point():
-        raise ValueError(f"x holds floats, got {x.dtype}")
-    if bias is not None and bias.shape != (n_blocks * ROWS,):
-        raise ValueError(f"{n_blocks * ROWS} outputs, but a bias of shape {tuple(bias.shape)}")
+    _check_input(x, blocks, bias, way)
     rows = x.reshape(-1, x.shape[-1])
     if way is None:
         way = fastest_way(len(rows)) if x.device.type == "cpu" else _dtype_way(x)
@@ -150,12 +158,8 @@ def packed_linear(
         y = _Packed.apply(rows, blocks, way)
     else:
         y = _by_way(rows, blocks, way)
-    y = y.to(x.dtype).reshape(*x.shape[:-1], n_blocks * ROWS)
+    y = y.to(x.dtype).reshape(*x.shape[:-1], len(blocks) * ROWS)
     return y if bias is None else y + bias
-
-
-def _dtype_way(x: Tensor) -> Way:
-    return "bfloat16" if x.dtype == torch.bfloat16 else "float32"
 
 # %% ../../nbs/04_compression/05_packed.ipynb #d92007df
 class PackedLinear(nn.Module):

@@ -295,7 +295,7 @@ def gate_piece(piece, n_units, weights, x, gate, up, hidden):
         codes, scales, sums = hidden.codes[row], hidden.scales[row], hidden.sums[row]
         round_group(gate[row], 0, codes, scales, sums, piece)
 
-
+# %% ../../nbs/04_compression/06_step.ipynb #86e829f2
 @compiled
 def do_gate(counters, sizes, weights, x, hidden):
     "Phase 4."
@@ -339,13 +339,17 @@ def all_layers(counters, at, held, stored, sizes, rows, x, q, attended, hidden):
         values = _floats(held[layer, 1], stored)
         first = counters + layer * 80  # two counters of 8 bytes for each of five phases
         norm_and_round(x, _floats(norm1, width), sizes.eps, normed, given)
-        wait_for(first + 8, do_heads(first, sizes, rows, qkv, given, q, keys, values))
+        pieces = do_heads(first, sizes, rows, qkv, given, q, keys, values)
+        wait_for(first + 8, pieces)
         pieces = do_attention(first + 16, sizes, rows, q, keys, values, attended)
         wait_for(first + 24, pieces)
-        wait_for(first + 40, add_product(first + 32, output, attended, x))
+        pieces = add_product(first + 32, output, attended, x)
+        wait_for(first + 40, pieces)
         norm_and_round(x, _floats(norm2, width), sizes.eps, normed, given)
-        wait_for(first + 56, do_gate(first + 48, sizes, gate_up, given, hidden))
-        wait_for(first + 72, add_product(first + 64, down, hidden, x))
+        pieces = do_gate(first + 48, sizes, gate_up, given, hidden)
+        wait_for(first + 56, pieces)
+        pieces = add_product(first + 64, down, hidden, x)
+        wait_for(first + 72, pieces)
 
 # %% ../../nbs/04_compression/06_step.ipynb #26838e6d
 MOST_STEP_ROWS = 64
@@ -403,38 +407,17 @@ class DecodingStep:
         layers = cache.grow(ids.shape[1])  # none in a new cache, which has no memory yet
         if not _fit(layers, self.model.config):
             return None
-        states = self._run(ids, positions, layers, _block_table(cache), addresses)
+        planes = self._planes(n)
+        x, given = _gathered(self.model, ids, positions, layers, cache, addresses, planes)
+        counters = np.zeros((len(layers), 5, 2), np.int64)  # taken and done, of each phase
+        TEAM.run(all_layers, counters.ctypes.data, *given)
         cache.advance(ids.shape[1])
-        return states
+        return self.model.norm(x).view(*ids.shape, -1)
 
     def _planes(self, n: int) -> int:
         "Bytes of an input, as the layers would take them; 0 where floats are faster."
         way = self.model.layers[0].attn.qkv_proj.way or fastest_way(n)
         return {"int16": 2, "int8": 1}.get(way, 0)
-
-    def _run(
-        self, ids: Tensor, positions: Tensor, layers: list, table: Any, addresses: Any
-    ) -> Tensor:
-        model, (b, t) = self.model, ids.shape
-        c = model.config
-        n = b * t
-        planes = self._planes(n)
-        x = model.embed(ids).reshape(n, c.dim).contiguous()
-        sizes = Sizes(c.n_heads, c.n_kv_heads, c.head_dim, c.hidden_dim, float(c.norm_eps))
-        counters = np.zeros((c.n_layers, 5, 2), np.int64)  # taken and done, of each phase
-        given = (
-            addresses,
-            np.array([[k.data_ptr(), v.data_ptr()] for k, v in layers]),
-            tuple(layers[0][0].shape),
-            sizes,
-            _rows(model, positions, table.repeat(t, 0)),
-            x.numpy(),
-            np.empty((n, c.n_heads, c.head_dim), np.float32),
-            rounded_space(n, planes, c.n_heads * c.head_dim),
-            rounded_space(n, planes, c.hidden_dim),
-        )
-        TEAM.run(all_layers, counters.ctypes.data, *given)
-        return model.norm(x).view(b, t, c.dim)
 
 # %% ../../nbs/04_compression/06_step.ipynb #6b80310f
 def _addresses(block: Any) -> list[int]:
@@ -479,6 +462,33 @@ def _rows(model: PackedTransformer, positions: Tensor, blocks: Any) -> RowsOf:
     half = cos.shape[1] // 2  # the second half of the sines has no minus
     cos, sin = cos[:, :half].contiguous(), sin[:, half:].contiguous()
     return RowsOf(blocks, flat.numpy().astype(np.int64), cos.numpy(), sin.numpy())
+
+
+def _gathered(
+    model: PackedTransformer,
+    ids: Tensor,
+    positions: Tensor,
+    layers: list[tuple[Tensor, Tensor]],
+    cache: KVCache | PagedKVCache,
+    addresses: Any,
+    planes: int,
+) -> tuple[Tensor, tuple]:
+    "The residual stream of n rows, and what `all_layers` takes beside its counters."
+    c = model.config
+    n, t = ids.numel(), ids.shape[1]
+    x = model.embed(ids).reshape(n, c.dim).contiguous()
+    sizes = Sizes(c.n_heads, c.n_kv_heads, c.head_dim, c.hidden_dim, float(c.norm_eps))
+    return x, (
+        addresses,
+        np.array([[k.data_ptr(), v.data_ptr()] for k, v in layers]),
+        tuple(layers[0][0].shape),
+        sizes,
+        _rows(model, positions, _block_table(cache).repeat(t, 0)),
+        x.numpy(),
+        np.empty((n, c.n_heads, c.head_dim), np.float32),
+        rounded_space(n, planes, c.n_heads * c.head_dim),
+        rounded_space(n, planes, c.hidden_dim),
+    )
 
 # %% ../../nbs/04_compression/06_step.ipynb #3a789edc
 def enable_step(model: PackedTransformer) -> str | None:

@@ -9,7 +9,7 @@ __all__ = ['Usage', 'Stream', 'Engine']
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Real
 from queue import SimpleQueue
 from threading import Condition, Lock, Thread
@@ -211,120 +211,80 @@ class _SafeSteps(_Steps):
         self._hand_out()
 
 # %% ../../nbs/05_inference/07_engine.ipynb #2706a3d4
-class _Served(_SafeSteps):
-    "Steps that may run in a thread of their own."
+class _Worker:
+    "Does work in a thread of its own while there is some, and sleeps while there is none."
 
-    def __init__(self, model: Any, scheduler: Scheduler):
-        super().__init__(model, scheduler)
-        self._wake = Condition()
-        self._thread: Thread | None = None
-        self._closed = False
+    def __init__(self, work: Callable[[], object], has_work: Callable[[], bool]):
+        self.work = work
+        self.has_work = has_work
+        self.wake = Condition()  # held for moments only: to look, or to put work down
+        self.thread: Thread | None = None
+        self.closed = False
 
-    @property
-    def has_thread(self) -> bool:
-        return self._thread is not None
-
-    def start(self) -> "_Served":
-        "Runs the steps in a thread of its own, until `close`."
-        with self._wake:
-            if self._closed or self._thread is not None:
+    def start(self) -> None:
+        with self.wake:
+            if self.closed or self.thread is not None:
                 raise RuntimeError("this engine was started before: make a new one")
-            self._thread = Thread(target=self._serve, name="engine", daemon=True)
-        self._thread.start()
-        return self
+            self.thread = Thread(target=self._loop, name="engine", daemon=True)
+        self.thread.start()
 
     def close(self) -> None:
-        "Stops after the current step. What hasn't ended is cancelled."
-        with self._wake:
-            self._closed = True
-            self._wake.notify_all()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        with self._turn:
-            self._take_inbox()
-            self._end_all("cancelled")
+        "Waits until the work that is being done is done; does no more."
+        with self.wake:
+            self.closed = True
+            self.wake.notify_all()
+        if self.thread is not None:
+            self.thread.join()
+            self.thread = None
 
-    __enter__ = start
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def _send(self, letter: tuple[str, Stream]) -> None:
-        with self._wake:
-            if self._closed and letter[0] == "submit":
-                raise RuntimeError("this engine is closed: make a new one")
-            self._inbox.append(letter)
-            self._wake.notify()
-
-    def _has_work(self) -> bool:
-        return self._closed or bool(self._inbox) or not self.scheduler.is_idle
-
-    def _serve(self) -> None:
-        "The thread's loop: sleeps while there is nothing to do."
+    def _loop(self) -> None:
         while True:
-            with self._wake:
-                self._wake.wait_for(self._has_work)
-                if self._closed:
+            with self.wake:
+                self.wake.wait_for(lambda: self.closed or self.has_work())
+                if self.closed:
                     return
-            try:
-                self.step()
-            except Exception as error:  # nobody may wait for a thread that has died
-                with self._turn:
-                    self._end_all("error", error)
+            self.work()  # without the lock: others may put work down meanwhile
 
 # %% ../../nbs/05_inference/07_engine.ipynb #cb91df0b
 _RECENT = 100  # steps that tokens a second are counted over
 
 
-class _Counted(_Served):
-    "Steps whose tokens and seconds are counted."
+class _Counts:
+    "What an engine has done."
 
-    def __init__(self, model: Any, scheduler: Scheduler):
-        super().__init__(model, scheduler)
+    def __init__(self):
         self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)  # seconds, new tokens
         self._asked = 0  # tokens of all prompts that were read
         self._found = 0  # of these, in the prefix cache
-        self._metrics = self._measured()
 
-    def metrics(self) -> dict[str, int | float]:
-        "As of the last step: queue, blocks, hit rate, tokens a second over recent steps."
-        return self._metrics | {"queued": self._metrics["queued"] + len(self._inbox)}
+    def note_step(self, seconds: float, written: int) -> None:
+        self._recent.append((seconds, written))
 
-    def _run(self, step: Step) -> None:
-        start = time.perf_counter()
-        super()._run(step)
-        written = sum(request.reason != "error" for request in step.writers)
-        self._recent.append((time.perf_counter() - start, written))
+    def note_prompt(self, request: Request) -> None:
+        self._asked += len(request.ids)
+        self._found += request.reused
 
-    def _hand_out(self) -> None:
-        for request, stream in self._open.items():
-            if request.new and not stream.given:
-                self._asked += len(request.ids)
-                self._found += request.reused
-        super()._hand_out()
-        self._metrics = self._measured()
-
-    def _measured(self) -> dict[str, int | float]:
-        "The metrics, between two steps; kept for threads that ask while a step runs."
+    def metrics(self, scheduler: Scheduler) -> dict[str, int | float]:
+        "Between two steps: queue, blocks, hit rate, tokens a second over recent steps."
         seconds = sum(s for s, _ in self._recent)
         written = sum(n for _, n in self._recent)
-        counts = self.scheduler.memory.counts()
+        counts = scheduler.memory.counts()
         return {
-            "queued": len(self.scheduler.queue),
-            "running": len(self.scheduler.memory.running),
+            "queued": len(scheduler.queue),
+            "running": len(scheduler.memory.running),
             **{f"blocks_{name}": n for name, n in counts.items()},
             "prefix_hit_rate": self._found / max(self._asked, 1),
             "tokens_per_second": written / seconds if seconds else 0.0,
-            "preemptions": self.scheduler.preemptions,
+            "preemptions": scheduler.preemptions,
         }
 
 # %% ../../nbs/05_inference/07_engine.ipynb #9bfec21d
-class Engine(_Counted):
+class Engine(_SafeSteps):
     """Continues many prompts at once, each by its own rules.
 
-    In float32 an answer doesn't depend on its neighbours; in packed and bfloat16 models near ties
-    may tip. Iterate over the streams, and they run it; or start a thread, with `with engine:`.
+    An answer is what `generate` writes alone, but where two tokens are nearly equally likely:
+    sums for several rows may be rounded otherwise, most in packed and bfloat16 models. Iterate
+    over the streams, and they run it; or start a thread, with `with engine:`.
     """
 
     def __init__(
@@ -345,6 +305,9 @@ class Engine(_Counted):
             pool, chunk=chunk, max_batch=max_batch, reserve=reserve, make=PagedKVCache
         )
         super().__init__(lm.model, scheduler)
+        self._worker = _Worker(self._work, self._has_work)
+        self._counts = _Counts()
+        self._metrics = self._counts.metrics(scheduler)  # for threads that ask during a step
 
     def submit(
         self,
@@ -387,6 +350,63 @@ class Engine(_Counted):
         with self._turn:
             self.model.load_state_dict(state)
             self._forget()
+
+    def metrics(self) -> dict[str, int | float]:
+        "As of the last step: queue, blocks, hit rate, tokens a second over recent steps."
+        return self._metrics | {"queued": self._metrics["queued"] + len(self._inbox)}
+
+    @property
+    def has_thread(self) -> bool:
+        return self._worker.thread is not None
+
+    def start(self) -> "Engine":
+        "Runs the steps in a thread of its own, until `close`."
+        self._worker.start()
+        return self
+
+    def close(self) -> None:
+        "Stops after the current step. What hasn't ended is cancelled."
+        self._worker.close()
+        with self._turn:
+            self._take_inbox()
+            self._end_all("cancelled")
+
+    def __enter__(self) -> "Engine":
+        return self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _send(self, letter: tuple[str, Stream]) -> None:
+        with self._worker.wake:
+            if self._worker.closed and letter[0] == "submit":
+                raise RuntimeError("this engine is closed: make a new one")
+            self._inbox.append(letter)
+            self._worker.wake.notify()
+
+    def _has_work(self) -> bool:
+        return bool(self._inbox) or not self.scheduler.is_idle
+
+    def _work(self) -> None:
+        "A step in the engine's thread."
+        try:
+            self.step()
+        except Exception as error:  # nobody may wait for a thread that has died
+            with self._turn:
+                self._end_all("error", error)
+
+    def _run(self, step: Step) -> None:
+        start = time.perf_counter()
+        super()._run(step)
+        written = sum(request.reason != "error" for request in step.writers)
+        self._counts.note_step(time.perf_counter() - start, written)
+
+    def _hand_out(self) -> None:
+        for request, stream in self._open.items():
+            if request.new and not stream.given:
+                self._counts.note_prompt(request)
+        super()._hand_out()
+        self._metrics = self._counts.metrics(self.scheduler)
 
 # %% ../../nbs/05_inference/07_engine.ipynb #f6a2f30e
 def _own_generator(

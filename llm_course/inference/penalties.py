@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['token_counts', 'repetition_penalty', 'presence_penalty', 'frequency_penalty', 'no_repeat_ngram', 'match_lengths',
-           'dry', 'contrastive_search', 'contrastive_scores', 'once_looping']
+           'dry', 'once_looping']
 
 # %% ../../nbs/05_inference/05_penalties.ipynb #04bfe515
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import SupportsIndex
 
 import torch
@@ -17,9 +17,7 @@ from torch import Tensor
 
 from ..core import whole_number
 from .repetition import find_loop
-from ..transformers.cache import KVCache
-from ..transformers.generation import Processor, StopIds, _prompt_ids, _stop_set
-from ..transformers.model import Transformer
+from ..transformers.generation import Processor
 from ..transformers.tokens import id_list
 
 # %% ../../nbs/05_inference/05_penalties.ipynb #de5c774a
@@ -203,64 +201,6 @@ def dry(
         return logits - total.to(logits.dtype)
 
     return process
-
-# %% ../../nbs/05_inference/05_penalties.ipynb #12f88eda
-def contrastive_search(
-    model: Transformer,
-    ids: Iterable[SupportsIndex],  # the prompt
-    max_new_tokens: SupportsIndex,
-    *,
-    k: SupportsIndex = 4,  # candidates
-    alpha: float = 0.6,  # from 0, which is greedy, to 1
-    stop_ids: StopIds = (),
-) -> Iterator[int]:  # new ids, as they come
-    """Likely tokens whose states are unlike those before (Su et al. 2022).
-
-    Raises `ValueError` for an empty prompt, and for a `k` or an `alpha` that makes no sense.
-    """
-    new = whole_number("max_new_tokens", max_new_tokens, at_least=0)
-    candidates = whole_number("k", k, at_least=1)
-    weight = _number("alpha", alpha)
-    if not 0 <= weight <= 1:
-        raise ValueError(f"alpha lies from 0 to 1, got {alpha}")
-    prompt = _prompt_ids(model, ids, new)
-    if candidates > model.config.vocab_size:
-        raise ValueError(f"k is {candidates}, the vocabulary has {model.config.vocab_size} tokens")
-    return _contrastive(model, prompt, new, candidates, weight, _stop_set(stop_ids))
-
-
-def _contrastive(model, prompt, new, k, alpha, stops):
-    cache = KVCache(device=model.device)
-    with torch.inference_mode():
-        seen = model.hidden_states(torch.tensor([prompt], device=model.device), cache)[0]  # t c
-    for _ in range(new):
-        token, seen = _best_candidate(model, cache, seen, k, alpha)
-        yield token
-        if token in stops:
-            return
-
-
-@torch.inference_mode()
-def _best_candidate(model, cache, seen, k, alpha):
-    "The next token, which the cache holds then, and all states with its own."
-    p, tokens = model.head(seen[-1:]).float().softmax(-1)[0].topk(k)
-    cache.select([0] * k)  # the text, once for each candidate
-    states = model.hidden_states(tokens[:, None], cache)[:, 0]  # k c
-    best = int(contrastive_scores(p, states, seen, alpha).argmax())
-    cache.select([best])
-    return int(tokens[best]), torch.cat([seen, states[best : best + 1]])
-
-
-def contrastive_scores(
-    p: Float[Tensor, "k"],  # probabilities of the candidates
-    states: Float[Tensor, "k c"],
-    seen: Float[Tensor, "t c"],  # states of the text so far
-    alpha: float,
-) -> Float[Tensor, "k"]:
-    "Likely and unlike anything before (Su et al. 2022, equation 5)."
-    unit = torch.nn.functional.normalize(states, dim=-1)
-    past = torch.nn.functional.normalize(seen, dim=-1)
-    return (1 - alpha) * p - alpha * (unit @ past.T).amax(-1)
 
 # %% ../../nbs/05_inference/05_penalties.ipynb #76956c05
 def once_looping(

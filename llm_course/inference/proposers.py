@@ -101,8 +101,14 @@ class Recycled:
 
     def observe(self, ids: Sequence[int], logits: Tensor) -> None:
         "What was read, and the scores after each."
-        for token, best in zip(ids, logits.argmax(-1).tolist()):
+        for token, best in zip(ids, _likeliest(logits)):
             self._next[token] = best
+
+
+def _likeliest(logits: Tensor) -> list[int]:
+    "The likeliest token of each row. On a CPU NumPy finds it much faster."
+    found = logits.numpy() if logits.device.type == "cpu" else logits
+    return found.argmax(-1).tolist()
 
 # %% ../../nbs/05_inference/02_proposers.ipynb #bdfa0a25
 class DraftModel:
@@ -207,7 +213,7 @@ def early_exit(
     smaller = replace(config, n_layers=n, window_layers=windows, nope_layers=nope)
     with torch.device("meta"):  # tensors without memory; each is exchanged for the model's own
         shorter = Transformer(smaller)
-    shorter.__class__ = type(model)  # a `PackedTransformer` runs its layers in its own way
+    shorter.__class__ = type(model)  # so a packed model's layers run as its class runs them
     for name, part in model.named_children():
         setattr(shorter, name, model.layers[:n] if name == "layers" else part)
     return shorter.eval()

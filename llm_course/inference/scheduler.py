@@ -171,7 +171,7 @@ class RowMemory:
 # %% ../../nbs/05_inference/06_scheduler.ipynb #c7573ceb
 @dataclass(frozen=True)
 class Step:
-    "What the model reads in one pass."
+    "What the model reads next: the rows in one pass, each piece in one of its own."
 
     rows: list[Request]  # one token of each: the rows of the batch
     chunks: list[tuple[Request, list[int]]]  # readers, and the ids that they read now
@@ -237,7 +237,9 @@ class _Decisions:
             blocks, n = self.memory.holds(request)
             wanted += ceil_div(n + t, size) - len(blocks)
         lack = wanted - self.memory.pool.blocks.n_free
-        return lack <= 0 or self.memory.prefix.evict(lack) >= lack
+        if lack <= 0:
+            return True
+        return self.memory.prefix.evict(lack) >= lack  # so many it gave up
 
     def _preempt(self) -> None:
         "The youngest goes back to the head of the queue; its text is kept."

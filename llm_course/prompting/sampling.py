@@ -104,6 +104,7 @@ def top_p(
     if p == 1:
         return logits
     chances = logits.float().softmax(-1)
+    # all v tokens below (1 - p) / v would have less than 1 - p: the others have p (2: to be safe)
     bound = (1 - p) / (2 * chances.shape[-1])
     enough = int((chances >= bound).sum(-1).max())
     return logits.masked_fill(chances < _lowest(chances, chances, p, enough), -math.inf)

@@ -8,7 +8,6 @@ __all__ = ['Shot', 'Form', 'FewShot', 'pick_shots', 'encode_request', 'line_ends
 
 # %% ../../nbs/06_prompting/03_shots.ipynb #sh100003
 import re
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -95,15 +94,21 @@ def encode_request(
     ids = ids_with(n)
     if len(ids) <= room:
         return ids
-    fitting = bisect_right(range(n), room, key=lambda k: len(ids_with(k)))  # 0, 1, … that many − 1
-    if fitting == 0:
+    fitting, too_many = -1, n  # -1: not even without examples
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        if len(ids_with(middle)) <= room:
+            fitting = middle
+        else:
+            too_many = middle
+    if fitting < 0:
         raise ValueError(
             f"without any example the text takes {len(ids_with(0))} tokens, and beside a reply of "
             f"{new} the context has room for {room}: shorten it"
         )
     raise ValueError(
         f"{n} examples and the text take {len(ids)} tokens, and beside a reply of {new} the "
-        f"context has room for {room}: the first {fitting - 1} examples fit"
+        f"context has room for {room}: the first {fitting} examples fit"
     )
 
 
@@ -153,17 +158,17 @@ def score_options(
         cache, last = read_together(lm.model, prompts[begin : begin + batch_size])
         owners = [row for row, some in enumerate(several) for _ in some]  # each option's prompt
         flat = [list(option) for some in several for option in some]
-        totals = _after(lm, cache, last, owners, flat)
+        totals = iter(_after(lm, cache, last, owners, flat))
         for some in several:
-            found.append([totals.pop(0) for _ in some])
+            found.append([next(totals) for _ in some])
     return found
 
 
 def _after(lm, cache, last, owners, flat) -> list[float]:
     "The log-probability of each of `flat` after the prompt that owns it."
     firsts = torch.tensor([option[0] for option in flat], device=last.device)
-    log_p = lm.model.head(last).float().log_softmax(-1)  # b v
-    totals = log_p[owners, firsts].double()
+    log_p = lm.model.head(last).float().log_softmax(-1)  # b v: what follows each prompt
+    totals = log_p[owners, firsts].double()  # of each option's first token
     longest = max(len(option) for option in flat)
     if longest > 1:
         cache.select(owners)  # a copy of the prompt for each option
@@ -171,9 +176,10 @@ def _after(lm, cache, last, owners, flat) -> list[float]:
         ids = torch.tensor(padded, device=last.device)  # o m
         states = lm.model.hidden_states(ids[:, :-1], cache)  # o m-1 c
         log_p = lm.model.head(states).float().log_softmax(-1)  # o m-1 v
-        of_next = log_p.gather(2, ids[:, 1:, None])[..., 0].double()
+        following = ids[:, 1:, None]  # what stands behind each token
+        of_next = log_p.gather(2, following)[:, :, 0].double()  # o m-1
         lengths = torch.tensor([len(option) for option in flat], device=last.device)[:, None]
-        counts = torch.arange(1, longest, device=last.device) < lengths
+        counts = torch.arange(1, longest, device=last.device) < lengths  # not the padding
         totals = totals + (of_next * counts).sum(1)
     return totals.tolist()
 
@@ -187,7 +193,7 @@ def answer_ids(tokenizer: Tokenizer, form: Form, answer: str) -> list[int]:
 # %% ../../nbs/06_prompting/03_shots.ipynb #sh100030
 _LABELS = ("Answer:", "A:")
 _LEAD_IN = re.compile(r"(?:sure|certainly|of course|okay)\b.{0,20}[!.]|.*:", re.IGNORECASE)
-_BULLET = re.compile(r"(?:[-*•=>→]+\s+|the answer is\s+)", re.IGNORECASE)
+_BULLET = re.compile(r"(?:[-*•=>→]+\s+(?!\d)|the answer is\s+)", re.IGNORECASE)  # not a minus
 _QUOTES = " \t\"'`*_“”‘’"
 
 

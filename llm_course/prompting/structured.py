@@ -163,7 +163,9 @@ def after(expression: Expression, byte: int) -> frozenset[Expression]:
         case Then(parts):
             found: set[Expression] = set()
             for i, part in enumerate(parts):
-                found |= {then(rest, *parts[i + 1 :]) for rest in after(part, byte)}
+                later = parts[i + 1 :]
+                for rest in after(part, byte):
+                    found.add(then(rest, *later))
                 if not can_end(part):
                     break
             return frozenset(found - {NOTHING})
@@ -371,7 +373,8 @@ class Automaton:
         for state in waiting:  # it grows
             row = [0] * 256
             for group in groups:
-                following = dead.union(*(rests(way, group[0]) for way in state))
+                ways = [rests(rest, group[0]) for rest in state]
+                following = dead.union(*ways)
                 if following not in numbers:
                     numbers[following] = len(numbers)
                     waiting.append(following)
@@ -393,7 +396,7 @@ class Automaton:
             state = int(self.table[state, byte])
         return bool(self.ends[state])
 
-
+# %% ../../nbs/06_prompting/05_structured.ipynb #f33b5057
 def _byte_groups(expression: Expression) -> list[list[int]]:
     "All bytes, those together that the expression never tells apart."
     sets: set[frozenset[int]] = set()
@@ -574,7 +577,7 @@ class _PatternRule:
     def after(self, state: State, token: int) -> State | None:
         at, left = state
         to, distance = (int(found[token]) for found in self._next(at))
-        if distance >= (_FAR if left is None else left):
+        if distance >= (_FAR if left is None else left):  # this token is one of those left
             return None
         return to, left if left is None else left - 1
 
@@ -664,22 +667,24 @@ def _check_tokenizer(tokenizer: object) -> None:
         raise TypeError(f"a mask is made for a Tokenizer, such as lm.tokenizer; got {made}")
 
 # %% ../../nbs/06_prompting/05_structured.ipynb #92a9f45a
-_LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_ONE_LINE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_INDENTED = {"whitespace_pattern": r"( |\n {0,8})?"}  # limited, so that an answer ends
 _MATCHERS = 1024  # states of llguidance that are kept
 
 
 class _JsonRule:
     "JSON that a schema allows, by llguidance. A state: the tokens of the answer."
 
-    def __init__(self, tokenizer: Tokenizer, vocabulary: _Vocabulary, schema: Mapping[str, Any]):
+    def __init__(self, tokenizer: Tokenizer, size: int, schema: Mapping[str, Any], one_line: bool):
         library = _llguidance()
         text = json.dumps(dict(schema))
-        reader = _json_reader(tokenizer, vocabulary.size)
-        grammar = library.LLMatcher.grammar_from_json_schema(text, None, _LAYOUT)
+        reader = _json_reader(tokenizer, size)
+        layout = _ONE_LINE if one_line else _INDENTED
+        grammar = library.LLMatcher.grammar_from_json_schema(text, None, layout)
         matcher = library.LLMatcher(reader, grammar, log_level=0)
         if matcher.is_error():
             raise ValueError(f"no mask for this schema: {matcher.get_error()}")
-        self.size = vocabulary.size
+        self.size = size
         self.start: tuple[int, ...] = ()
         self._kept = {self.start: matcher}
 
@@ -718,7 +723,7 @@ def _llguidance() -> Any:
 
 @lru_cache(maxsize=4)
 def _json_reader(tokenizer: Tokenizer, size: int) -> Any:
-    "llguidance's view of a tokenizer, made once: it takes half a second."
+    "llguidance's view of a tokenizer, made once, since that takes long."
     stops = sorted(tokenizer.stop_ids)
     return _llguidance().LLTokenizer(tokenizer.backend.to_str(), n_vocab=size, eos_token=stops)
 
@@ -727,9 +732,10 @@ def json_mask(
     tokenizer: Tokenizer,
     schema: Mapping[str, Any],  # a JSON schema; {}: any JSON
     *,
+    one_line: bool = True,  # False: it may have line feeds, with up to eight spaces after each
     skip: SupportsIndex | None = None,  # tokens of the prompt; None: what the first call holds
 ) -> TokenMask:
-    """A processor: the answer is JSON that the schema allows, in one line, its keys in order.
+    """A processor: the answer is JSON that the schema allows, its keys in order.
 
     Raises `ImportError` without llguidance, and `ValueError` for a schema that it doesn't know or
     that nothing satisfies. Without limits (maxLength …) an answer may not end in time.
@@ -738,7 +744,8 @@ def json_mask(
         raise TypeError(f"a schema is a dict such as {{'type': 'object'}}, got {schema!r}")
     _check_tokenizer(tokenizer)
     vocabulary = _vocabulary(tokenizer, tokenizer.backend.get_vocab_size())
-    return TokenMask(_JsonRule(tokenizer, vocabulary, schema), vocabulary.stops, skip)
+    rule = _JsonRule(tokenizer, vocabulary.size, schema, one_line)
+    return TokenMask(rule, vocabulary.stops, skip)
 
 # %% ../../nbs/06_prompting/05_structured.ipynb #b78042f8
 @torch.inference_mode()
