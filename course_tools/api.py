@@ -216,7 +216,7 @@ def read_module(path: Path, module: str) -> tuple[str, list[Symbol]]:
                 s.members = [
                     Symbol(module, f"{name}.{n.name}", n, source, s.cell)
                     for n in node.body
-                    if isinstance(n, ast.FunctionDef)
+                    if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
                     and (not n.name.startswith("_") or n.name in ("__call__", "__len__"))
                     and ast.get_docstring(n)
                 ]
@@ -225,7 +225,8 @@ def read_module(path: Path, module: str) -> tuple[str, list[Symbol]]:
 
 def attributes(symbol: Symbol) -> set[str]:
     "The names that may follow a class and a dot: methods, fields, and what is assigned to `self`."
-    own = {n.name for n in symbol.node.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    own = {n.name for n in symbol.node.body if isinstance(n, kinds)}
     for n in ast.walk(symbol.node):
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "self":
             own.add(n.attr)

@@ -54,7 +54,7 @@ class Exercise:
 
 def names_bound(statement: ast.stmt) -> set[str]:
     "The names that a statement at the top of a file binds."
-    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {statement.name}
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         return {a.asname or a.name.split(".")[0] for a in statement.names}
@@ -254,7 +254,8 @@ def only_binds(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Assign):
         targets = [t for target in statement.targets for t in getattr(target, "elts", [target])]
         return all(isinstance(t, ast.Name) for t in targets)
-    kinds = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.AnnAssign)
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    kinds = (*functions, ast.Import, ast.ImportFrom, ast.AnnAssign)
     return isinstance(statement, kinds)
 
 

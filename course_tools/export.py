@@ -246,7 +246,7 @@ class NotebookTests:
             lines = [
                 f"# {self.notebook} #{cell.id}",
                 *(f"@pytest.mark.{m}" for m in marks),
-                f"def test_{name}():",
+                f"{'async def' if _awaits(cell.source) else 'def'} test_{name}():",
             ]
             code = cell.source.strip()
             if cell.id in self.claims:
@@ -258,6 +258,20 @@ class NotebookTests:
         origin = f"{HEADER} from {self.notebook}: change a test there, in the cell that it names."
         doc = f'"""Tests of {subject}.\n\n{origin}\n"""\n'
         return doc + "\n".join(_merge(imports)) + "\n\n" + "\n\n\n".join(body) + "\n"
+
+
+def _awaits(source: str) -> bool:
+    "Whether a cell awaits something outside of any function: then its test is a coroutine."
+    inner = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    left: list[ast.AST] = [ast.parse(source)]
+    while left:
+        node = left.pop()
+        if isinstance(node, (ast.Await, ast.AsyncFor, ast.AsyncWith)):
+            return True
+        if isinstance(node, ast.comprehension) and node.is_async:
+            return True
+        left += [child for child in ast.iter_child_nodes(node) if not isinstance(child, inner)]
+    return False
 
 
 def _indent(source: str) -> str:

@@ -4,6 +4,8 @@ Types and shapes are checked, kernels are interpreted without a GPU, failures na
 cell, and what needs a GPU, a network, much time or a peer is skipped, with the reason.
 """
 
+import asyncio
+import inspect
 import os
 import re
 import shutil
@@ -85,7 +87,13 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem):
-    "Skip a test that imports a peer which isn't here (extra `peers` in pyproject.toml)."
+    """Run a test that awaits, as a notebook's cell may, in an event loop of its own.
+
+    Skip a test that imports a peer which isn't here (extra `peers` in pyproject.toml).
+    """
+    test = pyfuncitem.obj
+    if inspect.iscoroutinefunction(test):
+        pyfuncitem.obj = lambda **fixtures: asyncio.run(test(**fixtures))
     try:
         return (yield)
     except ModuleNotFoundError as error:
@@ -93,6 +101,8 @@ def pytest_pyfunc_call(pyfuncitem):
         if package not in peers():
             raise
         pytest.skip(f"needs the peer {package}: make test installs it")
+    finally:
+        pyfuncitem.obj = test
 
 
 def peers() -> set[str]:

@@ -12,10 +12,9 @@ from course_tools.export import needed_by, tidy, where
 from course_tools.words import folded_cells
 
 ROOT = Path(__file__).resolve().parents[2]
-HOOK = (
-    "@pytest.hookimpl"
-    + (ROOT / "tests" / "conftest.py").read_text(encoding="utf-8").split("@pytest.hookimpl")[1]
-)  # what points a failure to its cell
+CONFTEST = (ROOT / "tests" / "conftest.py").read_text(encoding="utf-8")
+# What points a failure to its cell, and what runs a test that awaits.
+HOOKS = "@pytest.hookimpl" + CONFTEST.split("@pytest.hookimpl", 1)[1]
 SETUP = [
     "#| default_exp chap.mod",
     "#| export\nimport math\nfrom pathlib import Path\n"
@@ -30,7 +29,9 @@ class Project:
         (folder / "tests").mkdir()
         (folder / "toy").mkdir()
         (folder / "toy" / "__init__.py").write_text('__version__ = "0.0.1"\n')
-        (folder / "tests" / "conftest.py").write_text("import re\nimport pytest\n" + HOOK)
+        (folder / "tests" / "conftest.py").write_text(
+            "import asyncio, inspect, re\nimport pytest\n" + HOOKS
+        )
         (folder / "pyproject.toml").write_text("""[project]
 name = "toy"
 [tool.nbdev]
@@ -227,6 +228,21 @@ def test_marks_become_pytest_marks(project):
     assert "@pytest.mark.gpu\n@pytest.mark.slow\ndef test_a():" in text
     done = project.pytest("-m", "not slow")
     assert "1 passed, 1 deselected" in done.stdout
+
+
+def test_a_cell_that_awaits_becomes_a_coroutine(project):
+    project.notebook(
+        "mod.ipynb",
+        *SETUP,
+        "#| test waits\nimport asyncio\nawait asyncio.sleep(0)\nassert double(1) == 2",
+        "#| test fails\nimport asyncio\nawait asyncio.sleep(0)\nassert double(1) == 3",
+        "#| test only_inside\nasync def later(): await asyncio.sleep(0)\n"
+        "import asyncio\nassert double(2) == 4",
+    )
+    text = project.exported()
+    assert "async def test_waits():" in text and "async def test_fails():" in text
+    assert "\ndef test_only_inside():" in text
+    assert "1 failed, 2 passed" in project.pytest("tests").stdout
 
 
 def test_exercises_are_left_out_and_solutions_shared(project):
