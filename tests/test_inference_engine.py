@@ -420,6 +420,35 @@ def test_a_failing_model_ends_those_in_the_step_and_no_one_else():
         assert broken.reason == "error"
 
 
+# nbs/05_inference/07_engine.ipynb #e0a17f01
+def test_a_model_that_fails_between_layers_leaves_nothing_half_read():
+    from fastcore.test import expect_fail
+
+    lm = tiny_model()
+    ids = [7 * i % 50 for i in range(41)]
+    expected = list(generate(lm.model, ids, 8))
+    found = set()
+    for layer in lm.model.layers:
+        for fails_at in range(1, 6):
+            engine = Engine(lm, block_size=4, chunk=12)
+            honest, passes = layer.ffn.forward, []
+
+            def fails(x, honest=honest, passes=passes, fails_at=fails_at):
+                passes.append(1)
+                if len(passes) == fails_at:
+                    raise MemoryError("no room")
+                return honest(x)
+
+            layer.ffn.forward = fails
+            with expect_fail(MemoryError):
+                list(engine.submit(ids, 8))
+            del layer.ffn.forward
+            again = engine.submit(ids, 8)
+            assert list(again) == expected, fails_at
+            found.add(again.usage.cached)
+    assert found == {0, 12, 24, 36, 40}, found  # what finished steps had read, in whole blocks
+
+
 # nbs/05_inference/07_engine.ipynb #f545c1a2
 def test_nonsense_is_refused_at_the_door():
     from fastcore.test import expect_fail
