@@ -196,6 +196,11 @@ async def test_a_step_is_done_once():
         assert await steps.once("b", lambda: make([2])) == [2]
     assert done == [1, [2]] and steps.name == Steps(log).name != Steps().name
     try:
+        await Steps(log).once("a", lambda: make(1), given={"task": "another"})
+        raise AssertionError("the program has changed")
+    except RunError as error:
+        assert "'a' was noted for something else" in str(error)
+    try:
         await steps.once("a", lambda: make(1))
         raise AssertionError("two steps had the same name")
     except RunError as error:
@@ -311,11 +316,22 @@ async def test_an_agent_ends_for_one_reason():
             Agent(llm=model, **wrong)
     with expect_fail(ValueError, contains="temperature"):
         Agent("a", model, temperature=-1)
+    for wrong, kind, message in (
+        (lambda: Agent("a", "x"), TypeError, "an llm has a name"),
+        (lambda: Agent("a", model, timeout=-1), ValueError, "timeout is"),
+        (lambda: Run("x"), TypeError, "a run has an EventLog"),
+        (lambda: Run(limits=3), TypeError, "limits are Limits"),
+        (lambda: Limits(tokens=-1), ValueError, "tokens"),
+        (lambda: Limits(replies="x"), TypeError, "replies"),
+        (lambda: Limits(seconds=0), ValueError, "seconds is a number above 0"),
+    ):
+        with expect_fail(kind, contains=message):
+            wrong()
 
 
 # nbs/07_agents/06_agent.ipynb #3fb8eadd
 async def test_no_finished_effect_happens_twice():
-    """With kills at every moment, one and two a run, nothing is booked twice or sent twice."""
+    """With a kill at every moment, and many second ones, nothing is booked or sent twice."""
     moments = 1
     while True:  # how many moments does a run without a kill have?
         world, answer, starts = await killed_run([moments])
@@ -385,9 +401,9 @@ def test_solution_asking():
 
 # nbs/07_agents/06_agent.ipynb #c695da73
 def test_solution_compacted():
-    events = [Event("", "run", "name", 0.0, 0.0)]
-    events += [Event("a", "begun", None, 1.0, 1.0), Event("b", "begun", None, 2.0, 2.0)]
-    events += [Event("a", "done", 1, 1.0, 3.0), Event("c", "failed", {"error": "x"}, 3.5, 4.0)]
+    event = lambda key, kind: Event(key, kind, None, "", 1.0, 1.0)
+    events = [event("", "run"), event("a", "begun"), event("b", "begun")]
+    events += [event("a", "done"), event("c", "failed")]
     assert [(e.key, e.kind) for e in compacted(events)] == [
         ("", "run"), ("b", "begun"), ("a", "done"), ("c", "failed")
     ], "b is still unknown, and a is done"

@@ -34,17 +34,14 @@ def in_a_line(tool):
 
 # nbs/07_agents/05_tools.ipynb #c7520f18
 def object_in(text):
-    found, at = [], 0
-    while (begin := text.find("{", at)) >= 0:
-        try:
-            _, end = json.JSONDecoder().raw_decode(text, begin)
-            found.append(text[begin:end])
-            at = end
-        except ValueError:
-            at = begin + 1
-    if len(found) != 1:
-        raise ToolError(f"expected one JSON object in the answer, found {len(found)}")
-    return found[0]
+    begin = text.find('{"')
+    try:
+        _, end = json.JSONDecoder().raw_decode(text, max(begin, 0))
+    except ValueError:
+        raise ToolError("expected one JSON object in the answer, found none that is whole") from None
+    if begin < 0 or '{"' in text[end:]:
+        raise ToolError("expected one JSON object in the answer, found none or several")
+    return text[begin:end]
 
 
 # nbs/07_agents/05_tools.ipynb #26e06cad
@@ -272,7 +269,19 @@ async def test_a_toolbox_runs_what_it_holds_and_nothing_else():
         return {1, 2}
 
 
-    tools = Toolbox([note, slow, blocks, strange])
+    @tool
+    def late() -> str:
+        "Has a time-out of its own."
+        raise TimeoutError("of a socket")
+
+
+    @tool
+    def says() -> str:
+        "Refuses in words of its own."
+        raise ToolError("not today")
+
+
+    tools = Toolbox([note, slow, blocks, strange, late, says])
     run = lambda name, text, **more: tools.run(ToolCall("1", name, text), **more)
     assert await run("note", '{"text": "é"}') == "é" and ran == [("é", False)], "in a thread"
     assert await run("slow", '{"seconds": 0}', timeout=1) == "done"
@@ -283,6 +292,8 @@ async def test_a_toolbox_runs_what_it_holds_and_nothing_else():
         ("slow", '{"seconds": 9}', "slow took longer than 0.1 s"),
         ("blocks", '{"seconds": 0.3}', "blocks took longer than 0.1 s"),
         ("strange", "{}", "strange: TypeError"),
+        ("late", "{}", "late: TimeoutError"),
+        ("says", "{}", "not today"),
     ):
         try:
             await run(name, text, timeout=0.1)
@@ -318,6 +329,14 @@ async def test_a_toolbox_runs_what_it_holds_and_nothing_else():
     assert len(ticks) > 5, "a tool that blocks must not stop the others"
     with expect_fail(ValueError, contains="two tools have the name note"):
         Toolbox([note, note])
+    for wrong, message in (
+        (lambda: tool(3), "a tool is made of a function"),
+        (lambda: Toolbox(note), "a toolbox takes a list of tools"),
+        (lambda: TextIndex("abc"), "a list of texts"),
+        (lambda: calculate(3), "an expression is a text"),
+    ):
+        with expect_fail(TypeError, contains=message):
+            wrong()
 
 
 # nbs/07_agents/05_tools.ipynb #babe2267
@@ -337,7 +356,7 @@ def test_solution_object_in():
     one = '{"name": "a}", "arguments": {"b": {}}}'
     for text in (one, f"Sure!\n```json\n{one}\n```", f"{{not}} {one} that's it"):
         assert object_in(text) == one, text
-    for text in ("", "none", f"{one} or {one}", '{"torn": '):
+    for text in ("", "none", "3", f"{one} or {one}", '{"torn": ', '{"name": "x", "arguments": {"a": 1}'):
         with expect_fail(ToolError, contains="expected one JSON object"):
             object_in(text)
 

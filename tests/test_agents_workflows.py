@@ -6,6 +6,7 @@ from llm_course.agents.workflows import LlmAgent, LoopAgent, ParallelAgent, Sequ
 
 # nbs/07_agents/07_workflows.ipynb #b40cfd07
 import asyncio
+import copy
 import json
 import time
 from itertools import count, repeat
@@ -81,7 +82,7 @@ class FirstAgent:
 
     async def run(self, run, state, at=""):
         tasks = [
-            asyncio.ensure_future(part.run(run, dict(state), f"{at}{self.name}/"))
+            asyncio.ensure_future(part.run(run, copy.deepcopy(dict(state)), f"{at}{self.name}/"))
             for part in self.parts
         ]
         try:
@@ -122,6 +123,14 @@ async def test_workflows_are_checked_before_they_run():
         (lambda: LoopAgent("l", a, bool, 0), "max_rounds"),
     ):
         with expect_fail(ValueError, contains=message):
+            wrong()
+    for wrong, message in (
+        (lambda: LlmAgent("x", "{a}", "b"), "made of an Agent"),
+        (lambda: SequentialAgent("s", a), "parts are a list"),
+        (lambda: SequentialAgent("s", [Agent("z", ScriptedLLM(["x"]))]), "An Agent becomes one"),
+        (lambda: LoopAgent("l", a, 3), "until is a function"),
+    ):
+        with expect_fail(TypeError, contains=message):
             wrong()
 
 

@@ -7,7 +7,7 @@ __all__ = ['Event', 'RunError', 'EventLog', 'step_key', 'UnknownOutcome', 'Steps
            'Agent']
 
 # %% ../../nbs/07_agents/06_agent.ipynb #87dfa8c3
-import asyncio
+import hashlib
 import json
 import os
 import time
@@ -29,8 +29,10 @@ from llm_course.agents.client import (
     Reply,
     ToolCall,
     Usage,
+    check_llm,
+    number,
 )
-from .tools import Toolbox, ToolError, within
+from .tools import OutOfTime, Toolbox, ToolError, within
 from ..core import whole_number
 from ..training.judges import EndpointError
 
@@ -42,6 +44,7 @@ class Event:
     key: str  # which step: "0/reply", "0/call 1"
     kind: Literal["run", "begun", "done", "failed"]
     data: Any  # JSON: a result, or a message
+    of: str  # a digest of what the step was given
     since: float  # when the step began, in seconds since 1970
     at: float  # when this happened
 
@@ -71,17 +74,19 @@ class EventLog:
         if torn:
             warnings.warn(f"{self.path} ended within an event, which is cut off", stacklevel=3)
             os.truncate(self.path, len(data) - len(torn))
-        for number, line in enumerate(lines, 1):
+        for n, line in enumerate(lines, 1):
             try:
                 self.events.append(Event(**json.loads(line)))
             except (ValueError, TypeError):
                 self.close()
-                raise RunError(f"{self.path}, line {number} is no event: {line[:80]!r}") from None
+                raise RunError(f"{self.path}, line {n} is no event: {line[:80]!r}") from None
 
-    def append(self, key: str, kind: str, data: Any = None, since: float | None = None) -> Event:
-        "Adds an event. When this returns, it is on the disk."
+    def append(
+        self, key: str, kind: str, data: Any = None, of: str = "", since: float | None = None
+    ) -> Event:
+        "Adds an event. When this returns, it is in the file, and handed to the disk."
         now = time.time()
-        event = Event(key, kind, data, now if since is None else since, now)
+        event = Event(key, kind, data, of, now if since is None else since, now)
         line = json.dumps(asdict(event), ensure_ascii=False, allow_nan=False) + "\n"
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
@@ -119,6 +124,8 @@ class Steps:
     "The steps of a run: each is done once, and its result kept in a log."
 
     def __init__(self, log: EventLog | None = None):
+        if log is not None and not isinstance(log, EventLog):
+            raise TypeError(f"a run has an EventLog, got {log!r:.80}")
         self.log = EventLog() if log is None else log
         self._last: dict[str, Event] = {event.key: event for event in self.log.events}
         self._taken: set[str] = set()
@@ -131,39 +138,56 @@ class Steps:
         key: str,  # which step; the same after a kill
         make: Callable[[], Awaitable[Any]],
         *,
+        given: Any = None,  # JSON: what the step depends on; it must be the same after a kill
         repeatable: bool = True,  # whether it may run again if a kill cut it short
     ) -> Any:  # as JSON holds it
-        "The result of a step: out of the log, or made now and noted. Raises `ToolError` as it did."
+        """The result of a step: out of the log, or made now and noted. Raises `ToolError` as it did.
+
+        `RunError` if the log has this step with something else given: the program has changed.
+        """
         if key in self._taken:
             raise RunError(f"two steps of this run are called {key!r}")
         self._taken.add(key)
         last = self._last.get(key)
+        of = _digest(given)
+        if last is not None and last.of != of:
+            raise RunError(f"{key!r} was noted for something else: is this the same program and task?")
         if last is None or (last.kind == "begun" and repeatable):
-            last = await self._do(key, make, repeatable)
+            last = await self._do(key, of, make, repeatable)
         elif last.kind == "begun":
             message = "this had begun when the program was killed: it may have happened, or not"
-            last = self._note(key, "failed", {"error": message, "unknown": True})
+            last = self._note(key, "failed", {"error": message, "unknown": True}, of)
         if last.kind == "done":
             return last.data
         kind = UnknownOutcome if last.data.get("unknown") else ToolError
         raise kind(last.data["error"])
 
-    async def _do(self, key: str, make: Callable[[], Awaitable[Any]], repeatable: bool) -> Event:
+    async def _do(
+        self, key: str, of: str, make: Callable[[], Awaitable[Any]], repeatable: bool
+    ) -> Event:
         since = time.time()
         if not repeatable:
-            self._note(key, "begun", None)
+            self._note(key, "begun", None, of)
         token = _KEY.set(f"{self.name}/{key}")
         try:
             result = await make()
         except ToolError as error:
-            return self._note(key, "failed", {"error": str(error)}, since)
+            return self._note(key, "failed", {"error": str(error)}, of, since)
         finally:
             _KEY.reset(token)
-        return self._note(key, "done", result, since)
+        return self._note(key, "done", result, of, since)
 
-    def _note(self, key: str, kind: str, data: Any, since: float | None = None) -> Event:
-        self._last[key] = self.log.append(key, kind, data, since)
+    def _note(self, key: str, kind: str, data: Any, of: str, since: float | None = None) -> Event:
+        self._last[key] = self.log.append(key, kind, data, of, since)
         return self._last[key]
+
+
+def _digest(given: Any) -> str:
+    "A short name of what a step depends on; '' for nothing."
+    if given is None:
+        return ""
+    text = json.dumps(given, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 # %% ../../nbs/07_agents/06_agent.ipynb #d3246bcd
 @dataclass(frozen=True)
@@ -173,6 +197,12 @@ class Limits:
     replies: int = 50  # of models
     tokens: int = 20_000  # that models write
     seconds: float = 600.0  # of this process
+
+    def __post_init__(self):
+        whole_number("replies", self.replies, at_least=0)
+        whole_number("tokens", self.tokens, at_least=0)
+        if not number("seconds", self.seconds) > 0:
+            raise ValueError(f"seconds is a number above 0, got {self.seconds!r}")
 
 
 class LimitReached(RuntimeError):
@@ -184,21 +214,19 @@ class Run(Steps):
 
     def __init__(self, log: EventLog | None = None, limits: Limits = Limits()):  # noqa: B008
         super().__init__(log)
+        if not isinstance(limits, Limits):
+            raise TypeError(f"limits are Limits(replies=…, tokens=…, seconds=…), got {limits!r:.80}")
         self.limits = limits
         self.replies = 0
         self.tokens = 0
+        self.counted: set[str] = set()  # the steps that were asked for now
         self._end = time.monotonic() + limits.seconds
 
     async def ask(self, key: str, llm: LLM, request: LLMRequest) -> Reply:
         "A model's answer, once. `LimitReached` in the middle of it, if need be."
-        new = []
-
-        async def make() -> dict[str, Any]:
-            new.append(key)
-            return await self._asked(llm, request)
-
-        reply = _reply(await self.once(key, make))
-        if not new:  # out of the log: what it took is spent, too
+        said = await self.once(key, lambda: self._asked(llm, request, key), given=request.body())
+        reply = _reply(said)
+        if key not in self.counted:  # it came out of the log: what it took is spent, too
             self.replies += 1
             self.tokens += reply.usage.completion_tokens
         return reply
@@ -210,16 +238,21 @@ class Run(Steps):
             raise LimitReached(f"the run's {self.limits.seconds:g} seconds are over")
         return left
 
-    async def _asked(self, llm: LLM, request: LLMRequest) -> dict[str, Any]:
+    async def _asked(self, llm: LLM, request: LLMRequest, key: str) -> dict[str, Any]:
         if self.replies >= self.limits.replies:
             raise LimitReached(f"the run's {self.limits.replies} replies are used")
         self.replies += 1  # at once, since other branches ask meanwhile
+        self.counted.add(key)
+        try:
+            return await self._in_time(llm, request)
+        except BrokenAnswer:  # nobody has seen its half: once more
+            return await self._in_time(llm, request)
+
+    async def _in_time(self, llm: LLM, request: LLMRequest) -> dict[str, Any]:
         try:
             return asdict(await within(self._whole(llm, request), self.seconds_left()))
-        except asyncio.TimeoutError:
+        except OutOfTime:
             raise LimitReached(f"the run's {self.limits.seconds:g} seconds are over") from None
-        except BrokenAnswer:  # nobody has seen its half
-            return asdict(await within(self._whole(llm, request), self.seconds_left()))
 
     async def _whole(self, llm: LLM, request: LLMRequest) -> Reply:
         "The end of a stream, unless the run's tokens end before it."
@@ -265,10 +298,12 @@ class Agent:
         timeout: float = 30.0,  # seconds for a tool
         **settings: Any,  # of each request: max_tokens, temperature, …
     ):
-        if not name or "/" in name:
+        if not isinstance(name, str) or not name or "/" in name:
             raise ValueError(f"an agent's name is a word without a slash, got {name!r}")
+        if not number("timeout", timeout) > 0:
+            raise ValueError(f"timeout is a number of seconds above 0, got {timeout!r}")
         self.name = name
-        self.llm = llm
+        self.llm = check_llm(llm)
         self.instructions = instructions
         self.tools = tools if isinstance(tools, Toolbox) else Toolbox(tools)
         self.max_turns = whole_number("max_turns", max_turns, at_least=1)
@@ -278,6 +313,8 @@ class Agent:
 
     async def answer(self, run: Run, task: str, at: str = "") -> Answer:  # at: where in the run
         "The answer to a task. Raises what no model can mend: limits, and a model that fails."
+        if not isinstance(run, Run) or not isinstance(task, str):
+            raise TypeError(f"an agent answers a text in a Run, got {run!r:.40} and {task!r:.40}")
         messages: list[Mapping[str, Any]] = []
         if self.instructions:
             messages.append({"role": "system", "content": self.instructions})
@@ -308,6 +345,7 @@ class Agent:
             result = await run.once(
                 key,
                 lambda: self.tools.run(call, seconds),
+                given=[call.name, call.arguments],
                 repeatable=known is None or known.repeatable,
             )
         except ToolError as error:

@@ -56,6 +56,8 @@ class LlmAgent:
         parse: Callable[[str], Any] | None = None,  # raises ValueError for what isn't of use
         may_be_cut: bool = False,  # whether an answer that met its max_tokens is one
     ):
+        if not isinstance(agent, Agent):
+            raise TypeError(f"an LlmAgent is made of an Agent, got {agent!r:.80}")
         self.agent = agent
         self.name = agent.name
         self.prompt = Template(prompt)
@@ -71,6 +73,9 @@ class LlmAgent:
 
     async def run(self, run: Run, state: State, at: str = "") -> dict[str, Any]:
         "`WorkflowError` unless the agent answers, with what `parse` can read."
+        lost = [name for name in self.prompt.variables if name not in state]
+        if lost:  # a branch that failed and was let go
+            raise WorkflowError(f"{at}{self.name} needs {', '.join(lost)}, which a failed branch owes")
         values = {name: _as_text(state[name]) for name in self.prompt.variables}
         answer = await self.agent.answer(run, self.prompt.fill(**values), at)
         if answer.reason not in self.good:
@@ -121,8 +126,16 @@ class SequentialAgent:
 
 def _checked_parts(name: str, parts: Sequence[Part]) -> list[Part]:
     "The parts of a workflow. `ValueError` for none, and for two of one name."
-    if not name or "/" in name:
+    if not isinstance(name, str) or not name or "/" in name:
         raise ValueError(f"a workflow's name is a word without a slash, got {name!r}")
+    if not isinstance(parts, Sequence):
+        raise TypeError(f"{name}: parts are a list, got {parts!r:.80}")
+    for part in parts:
+        if not isinstance(part, Part):
+            raise TypeError(
+                f"{name}: a part has needs(), gives() and run(); got {type(part).__name__}. An "
+                "Agent becomes one as LlmAgent(agent, prompt, output_key)"
+            )
     names = [part.name for part in parts]
     twice = {one for one in names if names.count(one) > 1}
     if not names or twice:
@@ -137,6 +150,8 @@ async def start(
     **state: Any,  # what there is at the beginning
 ) -> dict[str, Any]:  # the whole state at the end
     "Runs a workflow. `WorkflowError` before anything runs if the state lacks a name that it needs."
+    if not isinstance(workflow, Part) or not isinstance(run, Run):
+        raise TypeError(f"a workflow starts with a Run, got {workflow!r:.40} and {run!r:.40}")
     missing = workflow.needs() - state.keys()
     if missing:
         there = ", ".join(state) or "nothing"
@@ -199,7 +214,7 @@ class ParallelAgent:
         }
         fatal = [e for e in errors.values() if self.on_failure != "keep" or not _may_fail(e)]
         if fatal:
-            raise fatal[0]
+            raise min(fatal, key=_may_fail)  # what ends the whole run comes first
         added: dict[str, Any] = {}
         for name, task in tasks.items():
             if name not in errors:
@@ -236,6 +251,8 @@ class LoopAgent:
         max_rounds: int = 5,
     ):
         self.name = name
+        if not callable(until):
+            raise TypeError(f"{name}: until is a function of the state, got {until!r:.80}")
         self.part = _checked_parts(name, [part])[0]
         self.until = until
         self.max_rounds = whole_number("max_rounds", max_rounds, at_least=1)
