@@ -401,12 +401,12 @@ async def test_a_recorded_run_plays_again():
         recorder = Recorder(ScriptedLLM([*answers, EndpointError("too busy")]), path)
         texts = ["a", "b", "a", "é 🙂"]
         half = Recorder(ScriptedLLM([BrokenAnswer("cut", "hal")]), Path(folder) / "half.jsonl")
-        for llm in (half, Replay(half.path)) if await pieces_of(half, "x") else ():
-            try:
-                await ask(Replay(half.path), "x")
-                raise AssertionError("it broke when it was recorded")
-            except BrokenAnswer as error:
-                assert error.text == "hal"
+        await pieces_of(half, "x")
+        try:
+            await ask(Replay(half.path), "x")
+            raise AssertionError("it broke when it was recorded")
+        except BrokenAnswer as error:
+            assert error.text == "hal"
         recorded = []
         for text in texts:
             recorded.append(await pieces_of(recorder, text))

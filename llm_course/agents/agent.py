@@ -141,7 +141,7 @@ class Steps:
         given: Any = None,  # JSON: what the step depends on; it must be the same after a kill
         repeatable: bool = True,  # whether it may run again if a kill cut it short
     ) -> Any:  # as JSON holds it
-        """The result of a step: out of the log, or made now and noted. Raises `ToolError` as it did.
+        """The result of a step: from the log, or made now and noted. Raises `ToolError` as it did.
 
         `RunError` if the log has this step with something else given: the program has changed.
         """
@@ -151,7 +151,7 @@ class Steps:
         last = self._last.get(key)
         of = _digest(given)
         if last is not None and last.of != of:
-            raise RunError(f"{key!r} was noted for something else: is this the same program and task?")
+            raise RunError(f"{key!r} was noted for something else: has the task changed?")
         if last is None or (last.kind == "begun" and repeatable):
             last = await self._do(key, of, make, repeatable)
         elif last.kind == "begun":
@@ -215,7 +215,7 @@ class Run(Steps):
     def __init__(self, log: EventLog | None = None, limits: Limits = Limits()):  # noqa: B008
         super().__init__(log)
         if not isinstance(limits, Limits):
-            raise TypeError(f"limits are Limits(replies=…, tokens=…, seconds=…), got {limits!r:.80}")
+            raise TypeError(f"limits are Limits(tokens=…, seconds=…), got {limits!r:.80}")
         self.limits = limits
         self.replies = 0
         self.tokens = 0

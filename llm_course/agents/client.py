@@ -65,7 +65,8 @@ class LLMRequest:
         if isinstance(self.stop, str) or not all(isinstance(text, str) for text in self.stop):
             raise TypeError(f"stop is a list of texts, such as ['\\n']; got {self.stop!r}")
         if not all(isinstance(one, Mapping) for one in self.tools):
-            raise TypeError(f"tools are schemas, as Toolbox.schemas() gives; got {self.tools!r:.80}")
+            said = "tools are schemas, as Toolbox.schemas() gives"
+            raise TypeError(f"{said}; got {self.tools!r:.80}")
         if self.tools and self.schema is not None:
             raise ValueError("a request has tools or a schema for its answer, not both")
 

@@ -75,7 +75,8 @@ class LlmAgent:
         "`WorkflowError` unless the agent answers, with what `parse` can read."
         lost = [name for name in self.prompt.variables if name not in state]
         if lost:  # a branch that failed and was let go
-            raise WorkflowError(f"{at}{self.name} needs {', '.join(lost)}, which a failed branch owes")
+            owed = ", ".join(lost)
+            raise WorkflowError(f"{at}{self.name} needs {owed}, which a failed branch owes")
         values = {name: _as_text(state[name]) for name in self.prompt.variables}
         answer = await self.agent.answer(run, self.prompt.fill(**values), at)
         if answer.reason not in self.good:
