@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -158,6 +158,7 @@ class Said(NamedTuple):
     written: int  # tokens of the reply
 
 
+@runtime_checkable
 class Speaker(Protocol):
     "A model that replies to conversations."
 
