@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,7 +27,6 @@ from jaxtyping import Float
 
 from ..core import whole_number
 from ..evaluation.answers import find_numbers
-from ..evaluation.intervals import check_generator
 from .prompts import Task, TaskItem, ask, encode_messages
 from .sampling import Sampler
 from ..training.judges import EndpointError
@@ -158,6 +158,7 @@ class Said(NamedTuple):
     written: int  # tokens of the reply
 
 
+@runtime_checkable
 class Speaker(Protocol):
     "A model that replies to conversations."
 
@@ -301,7 +302,7 @@ def solve(
     ]
 
 
-_ROOM = 16  # tokens of a second reply
+_ROOM = 48  # tokens of a second reply
 
 # %% ../../nbs/06_prompting/04_reasoning.ipynb #f21da353
 def vote(answers: Sequence[str]) -> str:  # "" where nobody votes
@@ -314,25 +315,21 @@ def voted_right(
     answers: Sequence[Sequence[str]],  # of each problem, those of s samples
     right: Sequence[str],
     k: int,  # samples that vote
-    *,
-    draws: int = 200,
-    generator: np.random.Generator | None = None,  # None: seed 0
 ) -> Float[np.ndarray, "n"]:
-    """How often the vote of k samples is right, over random choices of k from the s.
+    """How often the vote of k samples is right, over all choices of k from the s in any order.
 
-    Where answers tie, each wins equally often. Raises `ValueError` for fewer samples than k.
+    Equally frequent answers come first in as many orders, so each wins as often. For few samples:
+    there are s over k choices. Raises `ValueError` for fewer samples than k.
     """
     k = whole_number("k", k, at_least=1)
     if len(answers) != len(right) or min(map(len, answers), default=0) < k:
         raise ValueError(f"{k} samples are to vote: give as many for each problem, and its answer")
-    rng = check_generator(generator)
     shares = []
     for own, wanted in zip(answers, right):
-        names = sorted({wanted, *own} - {""})
-        votes = np.array([[answer == name for name in names] for answer in own])  # s names
-        order = rng.permuted(np.tile(np.arange(len(own)), (draws, 1)), axis=1)[:, :k]
-        counts = votes[order].sum(1)  # draws names
-        first = (counts == counts.max(1, keepdims=True)) & (counts > 0)
-        wins = first[:, names.index(wanted)] / np.maximum(first.sum(1), 1)
-        shares.append(wins.mean())
+        wins = []
+        for some in combinations(own, k):
+            counts = Counter(answer for answer in some if answer)
+            best = [answer for answer in counts if counts[answer] == max(counts.values())]
+            wins.append((wanted in best) / max(1, len(best)))
+        shares.append(float(np.mean(wins)))
     return np.array(shares)
