@@ -31,6 +31,23 @@ def comments_of(source: str) -> dict[int, str]:
     }
 
 
+@cache
+def homes_of(source: str, module: str) -> dict[str, str]:
+    "The full names of what a module has of the course's own: what it defines, what it imports."
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = f"{module}.{node.name}"
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = f"{module}.{node.targets[0].id}"
+        if isinstance(node, ast.ImportFrom):
+            above = module.split(".")[: -node.level] if node.level else []
+            home = ".".join([*above, *filter(None, [node.module])])
+            if home.startswith("llm_course"):
+                found |= {a.asname or a.name: f"{home}.{a.name}" for a in node.names}
+    return found
+
+
 @dataclass
 class Symbol:
     "A function, class or value that a module exports, or a method of such a class."
@@ -164,9 +181,18 @@ class Symbol:
             r.end_lineno, ""
         ) if r and self.kind != "property" else ""
 
+    def qualified(self, kind: str) -> str:
+        "A type with the full names of the course's classes: two modules may have one of a name."
+        homes = homes_of(self.source, self.module)
+        parts = re.split(r"(\"[^\"]*\"|'[^']*')", kind)  # shapes and literals stay
+        for i in range(0, len(parts), 2):
+            parts[i] = re.sub(r"(?<![\w.])[A-Za-z_]\w*", lambda m: homes.get(m[0], m[0]), parts[i])
+        return "".join(parts)
+
     @property
     def signature(self) -> str:
         def one(name, kind, default, _):
+            kind = self.qualified(kind)
             return (
                 name
                 + (f": {kind}" if kind else "")
@@ -175,7 +201,7 @@ class Symbol:
 
         if self.kind in ("data", "property"):
             return ""
-        returns = self.returns[0]
+        returns = self.qualified(self.returns[0])
         return f"({', '.join(one(*p) for p in self.parameters)})" + (
             f" -> {returns}" if returns else ""
         )
@@ -346,7 +372,7 @@ def api_page(
         if s.kind in ("classmethod", "staticmethod"):
             lines.append(f":{s.kind}:")
         if s.kind == "property" and s.returns[0]:
-            lines.append(f":type: {s.returns[0]}")
+            lines.append(f":type: {s.qualified(s.returns[0])}")
         lines += ["", *_details(s)]
         if s.kind == "data":
             lines += [f"```python\n{s._text(s.node)[:300]}\n```", ""]

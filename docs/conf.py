@@ -38,6 +38,7 @@ myst_enable_extensions = [
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 suppress_warnings = ["myst.strikethrough"]
+python_use_unqualified_type_names = True  # links go to a module's class, the text is its name
 
 add_module_names = False
 python_maximum_signature_line_length = 60
