@@ -118,7 +118,7 @@ class Fair:
 
 # nbs/07_agents/03_serve.ipynb #sv030018
 def test_a_page_from_elsewhere_cant_drive_the_server():
-    """A page from elsewhere can't drive the server: not by its origin, a rebound name or a form"""
+    """Headers of a foreign page, a rebound name or a form are refused, and foreign addresses"""
     def status(token=None, path="/v1/chat/completions", method="POST", **sent):
         headers = {"host": "127.0.0.1:8000", "content-type": "application/json"}
         headers |= {name.replace("_", "-"): value for name, value in sent.items()}
@@ -170,7 +170,7 @@ def test_a_page_from_elsewhere_cant_drive_the_server():
         check_address({"server": server}, None)
 
 
-# nbs/07_agents/03_serve.ipynb #d4a4120d
+# nbs/07_agents/03_serve.ipynb #582c5703
 def test_a_crowd_is_counted_before_any_work():
     import inspect
 
@@ -223,7 +223,7 @@ def test_a_crowd_is_counted_before_any_work():
             if len(sent) > 4:
                 await asyncio.sleep(60)
 
-        stream = Events(chunks(), seconds=60, stall=0.1, done=lambda: done.append(1))
+        stream = Events(chunks(), seconds=60.0, stall=0.1, done=lambda: done.append(1))
         start = time.perf_counter()
         await stream({}, lambda: asyncio.sleep(60), send)
         return len(sent), done, time.perf_counter() - start
@@ -292,8 +292,8 @@ def test_every_bad_request_is_told_why_in_openais_form():
 
 
 # nbs/07_agents/03_serve.ipynb #sv030032
-def test_who_leaves_or_reads_slowly_takes_nothing_from_others():
-    """Clients that leave, or read slowly, hold no block and keep nobody waiting"""
+def test_who_leaves_or_dawdles_holds_no_block():
+    """Who leaves holds no block and no place; one who dawdles, no block once all is written"""
     app = tiny_app(pause=0.01)
 
 

@@ -72,7 +72,7 @@ class ApiError(Exception):
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
-# %% ../../nbs/07_agents/02_api.ipynb #59f30a49
+# %% ../../nbs/07_agents/02_api.ipynb #bb81e061
 def refusal(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     "The answer to a request in which Pydantic found these errors: one place, in words."
     deepest = max(errors, key=lambda error: len(_path(error)))  # of several types, the one meant
