@@ -117,30 +117,46 @@ def test_what_is_wrong_is_refused_where_it_is_wrong():
         "logit_bias": [chat(logit_bias=[1])],
         "logit_bias.a": [chat(logit_bias={"a": 101})],
         "messages": [{"model": "m"}, chat(messages=[]), chat(messages="hi")],
-        "messages.0": [chat(messages=[{"role": "tool", "content": "3"}])],
-        "messages.0.content": [chat(messages=[{"role": "user", "content": 3}])],
+        "messages.0.tool_call_id": [chat(messages=[{"role": "tool", "content": "3"}])],
+        "messages.0.content": [chat(messages=[{"role": "user"}])],
+        "messages.1.content": [chat(messages=[{"role": "user", "content": c} for c in ("a", 3)])],
         "messages.0.content.0.type": [
             chat(messages=[{"role": "user", "content": [{"type": "image_url"}]}])
         ],
         "tools.0.function.name": [chat(tools=[{"type": "function", "function": {"name": "a b"}}])],
+        "tools": [chat(tools=[{"type": "function", "function": {"name": "a"}}] * 2)],
+        "tool_choice": [chat(tool_choice="required")],
+        "top_logprobs": [chat(top_logprobs=3)],
+        "audio": [chat(audio={"voice": "x"})],
+        "response_format.json_schema": [chat(response_format={"type": "json_schema"})],
+        "structured_outputs": [
+            chat(structured_outputs={}),
+            chat(structured_outputs={"regex": "a", "choice": ["a"]}),
+            chat(structured_outputs={"json": {}, "regex": "a"}),
+            chat(structured_outputs={"json": {}}, response_format={"type": "json_object"}),
+        ],
+        "structured_outputs.grammar": [chat(structured_outputs={"grammar": "a"})],
+        "temprature": [chat(temprature=0)],
+        "stopp": [chat(stopp="x", user="me")],
+        "colour": [chat(colour="red")],
     }
     for param, bodies in wrong.items():
         for body in bodies:
             error = refused(body)
             assert error is not None and error.param == param, (body, error and error.param)
             assert error.status == 400 and len(str(error)) > len(param) + 5
-    for body in (
-        chat(tool_choice="required"),
-        chat(audio={"voice": "x"}),
-        chat(response_format={"type": "json_schema"}),
-        chat(response_format={"type": "json_object"}, structured_outputs={"regex": "a"}),
-        [],
-        "text",
-    ):
-        assert refused(body) is not None
+    for body in ([], "text"):
+        assert refused(body).param is None
+    assert "did you mean temperature?" in str(refused(chat(temprature=0)))
+    assert "did you mean json?" in str(refused(chat(structured_outputs={"jsonn": {}})))
+    plain = {"model": "m", "prompt": "a"}
+    form = plain | {"response_format": {"type": "json_object"}}  # for chats: it would change the answer
+    assert refused(form, CompletionRequest).param == "response_format"
+    assert refused(plain | {"user": "me", "best_of": None}, CompletionRequest) is None
     fine = [
-        chat(user="me", metadata={"a": 1}, store=False, service_tier="auto"),
-        chat(temperature=None, stop=None, functions=None),
+        chat(user="me", metadata={"a": 1}, store=False, service_tier="auto", parallel_tool_calls=True),
+        chat(temperature=None, stop=None, functions=None, temprature=None),
+        chat(structured_outputs={"json": {"type": "object"}, "regex": None}),
         chat(messages=[{"role": "assistant", "tool_calls": [call]}]),
         chat(temperature=1, stop="x", top_k=-1),
     ]
@@ -151,7 +167,7 @@ def test_what_is_wrong_is_refused_where_it_is_wrong():
 
 # nbs/07_agents/02_api.ipynb #sv020023
 def test_a_call_is_always_one_that_the_tools_allow():
-    """Whatever a model likes best, a required call follows its tool's schema"""
+    """A required call follows its tool's schema, though the model knows nothing: 24 calls"""
     small = tiny_lm()
     colours = {"$ref": "#/$defs/colour"}
     tools = [
@@ -270,6 +286,28 @@ def test_forms_hold_the_answer():
     }
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     assert json.loads(text_of(response_format=form, seed=1))["a"] in (True, False)
+    asked = chat(structured_outputs={"json": schema}, max_tokens=60, seed=1)
+    reply, choices = answers(small, asked)
+    said = reply.whole(choices)["choices"][0]["message"]["content"]
+    assert said == text_of(response_format=form, seed=1)  # vLLM's words for the same
+    for param, fields in {
+        "response_format": dict(
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "x", "schema": {"type": "shape"}},
+            }
+        ),
+        "structured_outputs": dict(structured_outputs={"json": {"type": "shape"}}),
+        "logit_bias": dict(logit_bias={"x": 1}),
+        "messages": dict(text="half a pair: \ud83d"),
+        "max_completion_tokens": dict(max_completion_tokens=10**6),
+        "n": dict(n=17),
+    }.items():
+        try:
+            answers(small, chat(**fields))
+            raise AssertionError(param)
+        except ApiError as error:
+            assert error.param == param and error.status == 400
     assert text_of(structured_outputs={"choice": ["yes", "no"]}, seed=2) in ("yes", "no")
     assert len(text_of(structured_outputs={"regex": "[0-9]{4}"}, seed=3)) == 4
     assert text_of(logit_bias={"500": 100}, temperature=0, n=1).startswith(
@@ -278,7 +316,7 @@ def test_forms_hold_the_answer():
     for fields, said in {
         "n": (dict(n=5), "at most 4"),
         "tokens": (dict(max_tokens=11), "at most 10"),
-        "bias": (dict(logit_bias={"x": 1}), "by their ids"),
+        "bias": (dict(logit_bias={"x": 1}), "logit_bias: tokens are named by their ids"),
     }.values():
         with expect_fail(ApiError, said):
             answers(small, chat(**fields), Limits(choices=4, tokens=10))

@@ -19,6 +19,8 @@ from starlette.datastructures import Headers
 from llm_course.agents.api import ApiError, Limits
 from llm_course.agents.serve import (
     STATIC,
+    Events,
+    check_address,
     check_caller,
     is_loopback,
     main,
@@ -116,7 +118,7 @@ class Fair:
 
 # nbs/07_agents/03_serve.ipynb #sv030018
 def test_a_page_from_elsewhere_cant_drive_the_server():
-    """A page from elsewhere can't drive the server: not by its origin, a rebound name or a form"""
+    """Headers of a foreign page, a rebound name or a form are refused, and foreign addresses"""
     def status(token=None, path="/v1/chat/completions", method="POST", **sent):
         headers = {"host": "127.0.0.1:8000", "content-type": "application/json"}
         headers |= {name.replace("_", "-"): value for name, value in sent.items()}
@@ -158,6 +160,77 @@ def test_a_page_from_elsewhere_cant_drive_the_server():
     assert not is_loopback("0.0.0.0") and not is_loopback("192.168.1.2")
     with expect_fail(SystemExit, "give --token"):
         main(["--host", "0.0.0.0"])
+    with expect_fail(ValueError, "give make_app a token"):
+        with serving(tiny_app(), host="0.0.0.0"):
+            pass
+    with expect_fail(ApiError, "needs a token"):  # any other server that runs the application
+        check_address({"server": ("192.168.1.2", 8000)}, None)
+    check_address({"server": ("192.168.1.2", 8000)}, "key")
+    for server in (("127.0.0.1", 8000), ("::1", 8000), ("/run/a.sock", None), None):
+        check_address({"server": server}, None)
+
+
+# nbs/07_agents/03_serve.ipynb #582c5703
+def test_a_crowd_is_counted_before_any_work():
+    import inspect
+
+    app = tiny_app(limits=Limits(waiting=4))
+    names = inspect.unwrap(make_app).__globals__  # of the library, or of this page
+    reads, begun = names["text_requests"], []
+
+
+    def reads_slowly(*given):
+        begun.append(1)
+        for _ in range(1000):  # until the others have been told
+            if app.state.door.counts[503] >= 8:
+                break
+            time.sleep(0.02)
+        return reads(*given)
+
+
+    async def many(url):
+        async with httpx.AsyncClient(timeout=60) as client:
+            path = url + "/v1/chat/completions"
+            asks = [client.post(path, json=chat(max_tokens=2)) for _ in range(12)]
+            return [answer.status_code for answer in await asyncio.gather(*asks)]
+
+
+    names["text_requests"] = reads_slowly
+    try:
+        with serving(app) as url:
+            statuses = in_a_loop(many(url))
+            path = url + "/v1/chat/completions"
+            assert is_at_rest(app)
+            assert sorted(statuses) == [200] * 4 + [503] * 8 and len(begun) == 4
+            assert httpx.post(path, json=chat(n=3, max_tokens=3)).status_code == 200
+            for wrong in (dict(n=17), dict(max_tokens=10**9), dict(logit_bias={"x": 1})):
+                assert httpx.post(path, json=chat(**wrong)).status_code == 400
+            assert app.state.door.open == 0
+    finally:
+        names["text_requests"] = reads
+
+
+    async def takes_nothing():
+        "A stream whose reader stops taking events after the third."
+        done, sent = [], []
+
+        async def chunks():
+            for i in range(9):
+                yield {"i": i}
+
+        async def send(message):
+            sent.append(message)
+            if len(sent) > 4:
+                await asyncio.sleep(60)
+
+        stream = Events(chunks(), seconds=60.0, stall=0.1, done=lambda: done.append(1))
+        start = time.perf_counter()
+        await stream({}, lambda: asyncio.sleep(60), send)
+        return len(sent), done, time.perf_counter() - start
+
+
+    sent, done, took = in_a_loop(takes_nothing())
+    assert sent == 5 and done == [1] and 0.1 <= took < 10
 
 
 # nbs/07_agents/03_serve.ipynb #sv030028
@@ -219,8 +292,8 @@ def test_every_bad_request_is_told_why_in_openais_form():
 
 
 # nbs/07_agents/03_serve.ipynb #sv030032
-def test_who_leaves_or_reads_slowly_takes_nothing_from_others():
-    """Clients that leave, or read slowly, hold no block and keep nobody waiting"""
+def test_who_leaves_or_dawdles_holds_no_block():
+    """Who leaves holds no block and no place; one who dawdles, no block once all is written"""
     app = tiny_app(pause=0.01)
 
 

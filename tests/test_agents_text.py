@@ -22,6 +22,7 @@ from llm_course.agents.text import (
     TextRequest,
     awrite,
     awrite_all,
+    begin,
     write,
 )
 from llm_course.core import fetch_model
@@ -187,6 +188,23 @@ def test_a_stop_string_ends_the_request_and_frees_its_blocks():
     pieces = list(write(engine, request))
     assert "".join(piece.text for piece in pieces) == whole.partition(middle)[0]
     assert pieces[-1].reason == "stop" and pieces[-1].usage.new < 20
+    for first in range(4, len(whole) - 4, 3):  # tokens of which nothing is shown give no scores
+        stop = (whole[first : first + 4],)
+        request = TextRequest(ids=[9], max_new_tokens=20, stop=stop, top=1)
+        pieces = list(write(engine, request))
+        text = "".join(piece.text for piece in pieces)
+        tokens = [score.token for piece in pieces for score in piece.scores]
+        decoder = TextDecoder(small.tokenizer)
+        parts = [decoder.add(token) for token in tokens]
+        assert "".join(parts).startswith(text)
+        assert len("".join(parts[:-1])) < len(text) or not tokens
+        assert len(tokens) <= pieces[-1].usage.new
+        for size in (2, 5, 20):  # and as many if several tokens come at once
+            stream, reader = begin(engine, request)
+            ids = list(stream)
+            read = [reader.read(ids[at : at + size]) for at in range(0, len(ids), size)]
+            scores = [score.token for piece in (*read, reader.end(stream)) for score in piece.scores]
+            assert scores == tokens
     while engine.step():
         pass
     assert engine.metrics()["blocks_used"] == 0

@@ -15,12 +15,15 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from .text import AsyncEngine, Piece, TextRequest, TokenScore, _spelled
@@ -69,7 +72,7 @@ class ApiError(Exception):
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
-
+# %% ../../nbs/07_agents/02_api.ipynb #bb81e061
 def refusal(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     "The answer to a request in which Pydantic found these errors: one place, in words."
     deepest = max(errors, key=lambda error: len(_path(error)))  # of several types, the one meant
@@ -87,7 +90,23 @@ def _path(error: Mapping[str, Any]) -> list[str]:
     if error["type"] == "json_invalid":
         return []
     names = [part for part in error["loc"] if part not in ("body", "str", "int")]
-    return [str(name) for name in names if isinstance(name, int) or re.fullmatch("[a-z_]+", name)]
+    place = [str(name) for name in names if isinstance(name, int) or re.fullmatch("[a-z_]+", name)]
+    return place + error["ctx"]["param"] if error["type"] == "wrong_field" else place
+
+
+def _wrong(said: str, *param: str) -> PydanticCustomError:
+    "What a check of several fields raises; `param`: the one at fault, from the class's place on."
+    return PydanticCustomError("wrong_field", "{said}", {"said": said, "param": list(param)})
+
+
+def _check_names(given: Mapping[str, Any], kind: type[BaseModel], harmless: Sequence[str]) -> None:
+    "Raises for a field that is in neither; it may be a misspelt one."
+    known = [field.alias or name for name, field in kind.model_fields.items()]
+    for name in given:
+        if name not in known and name not in harmless:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+            raise _wrong(f"there is no such field here{hint}", str(name))
 
 
 def _why(error: Mapping[str, Any]) -> str:
@@ -108,6 +127,10 @@ def _short(value: object) -> str:
 Whole = Annotated[int, Field(strict=True)]  # "3" and 3.0 are no whole numbers
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
+_HARMLESS = (  # OpenAI's that change no answer here; at most one tool is called at a time
+    *("user", "metadata", "store", "service_tier", "parallel_tool_calls", "safety_identifier"),
+    *("prompt_cache_key", "prompt_cache_retention", "prediction"),
+)
 _REFUSED = {  # what would change the answer, and isn't here
     "functions": "give tools",
     "function_call": "give tool_choice",
@@ -127,14 +150,27 @@ class StreamOptions(BaseModel):
 class StructuredOutputs(BaseModel):
     "vLLM's: one of these."
 
+    schema_: dict[str, Any] | None = Field(None, alias="json")
     pattern: str | None = Field(None, alias="regex", min_length=1, max_length=1000)
     choice: list[Annotated[str, Field(min_length=1, max_length=1000)]] | None = Field(
         None, min_length=1, max_length=1000
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def one(cls, given: Any) -> Any:
+        "Two forms at once can't both be kept, and none is a misunderstanding."
+        if not isinstance(given, dict):
+            return given
+        given = {name: value for name, value in given.items() if value is not None}
+        _check_names(given, cls, ())
+        if len(given) != 1:
+            raise _wrong(f"give one of json, regex and choice, got {', '.join(given) or 'none'}")
+        return given
+
 
 class Common(BaseModel):
-    "What both kinds of requests know. Fields that no one here knows are left alone."
+    "What both kinds of requests know. Unknown fields are refused, but for `_HARMLESS`."
 
     model: str
     stream: Flag = False
@@ -160,8 +196,10 @@ class Common(BaseModel):
             return given
         for name, instead in _REFUSED.items():
             if given.get(name) not in (None, False, ""):
-                raise ValueError(f"{name} is not supported here: {instead}")
-        return {name: value for name, value in given.items() if value is not None}
+                raise _wrong(f"not supported here: {instead}", name)
+        given = {name: value for name, value in given.items() if value is not None}
+        _check_names(given, cls, (*_HARMLESS, *_REFUSED))
+        return given
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -202,9 +240,9 @@ class Message(BaseModel):
     @model_validator(mode="after")
     def whole(self) -> "Message":
         if self.content is None and not (self.role == "assistant" and self.tool_calls):
-            raise ValueError(f"a {self.role} message needs a content")
+            raise _wrong(f"a {self.role} message needs a content", "content")
         if self.role == "tool" and self.tool_call_id is None:
-            raise ValueError("a tool message needs the tool_call_id that it answers")
+            raise _wrong("a tool message needs the id of the call it answers", "tool_call_id")
         return self
 
     @property
@@ -264,7 +302,7 @@ class ResponseFormat(BaseModel):
     @model_validator(mode="after")
     def whole(self) -> "ResponseFormat":
         if self.type == "json_schema" and self.json_schema is None:
-            raise ValueError("the type json_schema needs a json_schema with name and schema")
+            raise _wrong("the type json_schema needs a name and a schema here", "json_schema")
         return self
 
 # %% ../../nbs/07_agents/02_api.ipynb #sv020040
@@ -284,17 +322,20 @@ class ChatRequest(Common):
     def agrees(self) -> "ChatRequest":
         "Fields that contradict each other."
         names = [tool.function.name for tool in self.tools]
-        forms = [self.response_format and self.response_format.schema_of, self.structured_outputs]
+        form = self.response_format and self.response_format.schema_of
+        wanted = {"structured_outputs": self.structured_outputs, "response_format": form}
+        forms = [name for name, value in wanted.items() if value is not None]
         if self.top_logprobs and not self.logprobs:
-            raise ValueError("top_logprobs needs logprobs: true")
+            raise _wrong("it needs logprobs: true", "top_logprobs")
         if len(set(names)) < len(names):
-            raise ValueError("two tools have the same name")
+            raise _wrong("two tools have the same name", "tools")
         if self.tool_choice not in ("auto", "none") and not self.tools:
-            raise ValueError("tool_choice needs tools")
+            raise _wrong("it needs tools", "tool_choice")
         if isinstance(self.tool_choice, ToolChoice) and self.tool_choice.function.name not in names:
-            raise ValueError(f"tool_choice names no tool; there are {', '.join(names)}")
-        if sum(form is not None for form in forms) + bool(self.callable_tools) > 1:
-            raise ValueError("one form at a time: tools, response_format or structured_outputs")
+            raise _wrong(f"it names no tool; there are {', '.join(names)}", "tool_choice")
+        if len(forms) + bool(self.callable_tools) > 1:
+            said = "one form at a time: tools, response_format or structured_outputs"
+            raise _wrong(said, forms[0])
         return self
 
     @property
@@ -316,6 +357,11 @@ class ChatRequest(Common):
     def top(self) -> int | None:
         return self.top_logprobs if self.logprobs else None
 
+    @property
+    def count(self) -> int:
+        "Answers that were asked for."
+        return self.n
+
 
 class CompletionRequest(Common):
     "The body of `/v1/completions`: a text, or its ids, to go on with."
@@ -329,6 +375,11 @@ class CompletionRequest(Common):
         if isinstance(self.prompt, str):
             return [self.prompt]
         return [self.prompt] if isinstance(self.prompt[0], int) else self.prompt
+
+    @property
+    def count(self) -> int:
+        "Answers that were asked for."
+        return len(self.prompts) * self.n
 
 # %% ../../nbs/07_agents/02_api.ipynb #sv020050
 OPENING, CLOSING = "<tool_call>\n", "\n</tool_call>"  # what surrounds a call, as Qwen learns it
@@ -492,28 +543,46 @@ def chat_prompt(tokenizer: Tokenizer, body: ChatRequest) -> list[int]:
 
 # %% ../../nbs/07_agents/02_api.ipynb #sv020090
 def _form(tokenizer: Tokenizer, body: Common) -> TokenMask | None:
-    "The mask that holds an answer to its form. Raises `ValueError` for one that nothing fits."
-    wanted = body.structured_outputs
-    if wanted is not None and wanted.pattern is not None:
-        return regex_mask(tokenizer, wanted.pattern)
-    if wanted is not None and wanted.choice is not None:
-        return choice_mask(tokenizer, wanted.choice)
+    "The mask that holds an answer to its form. Raises `ApiError` for one that nothing fits."
+    if body.structured_outputs is not None:
+        with _blaming("structured_outputs"):
+            return _structured(tokenizer, body.structured_outputs)
     if not isinstance(body, ChatRequest):
         return None
     if body.callable_tools:
-        mask = json_mask(tokenizer, call_schema(body.callable_tools))
+        with _blaming("tools"):
+            mask = json_mask(tokenizer, call_schema(body.callable_tools))
         if body.tool_choice == "auto":
             mask = TokenMask(AutoRule(mask.rule, _spelled(tokenizer)), mask.stop_ids)
         return mask
     schema = None if body.response_format is None else body.response_format.schema_of
-    return None if schema is None else json_mask(tokenizer, schema)
+    with _blaming("response_format"):
+        return None if schema is None else json_mask(tokenizer, schema)
+
+
+def _structured(tokenizer: Tokenizer, wanted: StructuredOutputs) -> TokenMask:
+    if wanted.pattern is not None:
+        return regex_mask(tokenizer, wanted.pattern)
+    if wanted.choice is not None:
+        return choice_mask(tokenizer, wanted.choice)
+    return json_mask(tokenizer, wanted.schema_)
+
+
+@contextmanager
+def _blaming(param: str) -> Iterator[None]:
+    "Errors of what stands inside are told to the client, as this field's."
+    try:
+        yield
+    except (ValueError, RecursionError) as error:
+        said = str(error) or "nested too deeply"
+        raise ApiError(400, f"{param}: {said}", param, "invalid_value") from None
 
 
 def _bias(given: Mapping[str, float], vocab_size: int) -> Processor:
     "A processor that adds a number to some tokens' scores."
     ids = [int(key) if key.isdecimal() and key.isascii() else -1 for key in given]
     if not all(0 <= i < vocab_size for i in ids):
-        raise ValueError(f"logit_bias names tokens by their ids, 0 to {vocab_size - 1}")
+        raise ValueError(f"tokens are named by their ids here, 0 to {vocab_size - 1}")
     where, amounts = torch.tensor(ids), torch.tensor([list(given.values())])
 
     def process(text: Tensor, logits: Tensor) -> Tensor:
@@ -532,7 +601,8 @@ def _processors(lm: LanguageModel, body: Common, prompt: int) -> tuple[Processor
     if body.frequency_penalty:
         found.append(frequency_penalty(body.frequency_penalty, skip=prompt))
     if body.logit_bias:
-        found.append(_bias(body.logit_bias, lm.model.config.vocab_size))
+        with _blaming("logit_bias"):
+            found.append(_bias(body.logit_bias, lm.model.config.vocab_size))
     mask = _form(lm.tokenizer, body)
     return (*found, mask) if mask else tuple(found)
 
@@ -547,6 +617,7 @@ class Limits:
     waiting: int = 64  # answers that wait or are written, of all requests
     seconds: float = 120.0  # for a request, from its arrival
     grace: float = 10.0  # seconds that answers get to end when the server is stopped
+    stall: float = 20.0  # seconds in which a reader may take nothing of its stream
 
 
 def _pick(body: Common) -> Pick:
@@ -560,17 +631,21 @@ def _requests(
     engine: AsyncEngine, body: Common, ids: list[int], most: int | None, top: int | None, limits
 ) -> list[TextRequest]:
     "`n` requests for one prompt. Raises `ApiError` for one that is too long."
+    where = "messages" if isinstance(body, ChatRequest) else "prompt"
     pool = engine.scheduler.memory.pool
     slots = pool.blocks.n_blocks * pool.block_size
     context = min(engine.model.config.context, slots + 1)
     room = context - len(ids)
     if (most or 0) > limits.tokens:
         said = f"{most} new tokens were asked for; this server writes at most {limits.tokens}"
-        raise ApiError(400, said, "max_tokens", "invalid_value")
+        newer = getattr(body, "max_completion_tokens", None)
+        param = "max_completion_tokens" if newer else "max_tokens"
+        raise ApiError(400, said, param, "invalid_value")
     if room < (most or 1):
-        said = f"the prompt has {len(ids)} tokens, and {most or 1} new ones were asked for; "
-        said += f"together they may be {context}: shorten the prompt or ask for less"
-        raise ApiError(400, said, "messages", "context_length_exceeded")
+        said = f"the prompt has {len(ids)} tokens"
+        said += f", and {most} new ones were asked for" if most else ", and an answer at least one"
+        said += f"; together they may be {context}: shorten the prompt or ask for less"
+        raise ApiError(400, said, where, "context_length_exceeded")
     rules = {
         "pick": _pick(body),
         "processors": _processors(engine.lm, body, len(ids)),
@@ -579,7 +654,8 @@ def _requests(
         "deadline": limits.seconds,
     }
     new = most or min(room, limits.tokens)
-    _prompt_ids(engine.model, ids, new)  # raises for ids that aren't the model's, and for none
+    with _blaming(where):
+        _prompt_ids(engine.model, ids, new)  # raises for ids that aren't the model's, and for none
     seeds = [None if body.seed is None else body.seed + i for i in range(body.n)]
     return [TextRequest(ids=ids, max_new_tokens=new, seed=seed, **rules) for seed in seeds]
 
@@ -591,20 +667,19 @@ def text_requests(
     tokenizer = engine.lm.tokenizer
     is_chat = isinstance(body, ChatRequest)
     prompts = [None] if is_chat else body.prompts
-    if len(prompts) * body.n > limits.choices:
-        said = f"{len(prompts) * body.n} answers were asked for, at most {limits.choices} are given"
-        raise ApiError(400, said, "n", "invalid_value")
+    if body.count > limits.choices:
+        said = f"{body.count} answers were asked for, at most {limits.choices} are given"
+        raise ApiError(400, said, "n" if body.n > 1 else "prompt", "invalid_value")
     found = []
-    try:
-        for prompt in prompts:
+    for prompt in prompts:
+        with _blaming("messages" if is_chat else "prompt"):
             if is_chat:
-                ids, most, top = chat_prompt(tokenizer, body), body.most, body.top
+                ids = chat_prompt(tokenizer, body)
             else:
                 ids = encode_text(tokenizer, prompt) if isinstance(prompt, str) else prompt
-                most, top = body.max_tokens, body.logprobs
-            found += _requests(engine, body, ids, most, top, limits)
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, str(error) or "nested too deeply", None, "invalid_value") from None
+        most = body.most if is_chat else body.max_tokens
+        top = body.top if is_chat else body.logprobs
+        found += _requests(engine, body, ids, most, top, limits)
     return found
 
 # %% ../../nbs/07_agents/02_api.ipynb #sv020120

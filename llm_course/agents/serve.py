@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LOOPBACK', 'OPEN_PATHS', 'BODY_SECONDS', 'POLICY', 'SAFE_HEADERS', 'STATIC', 'to_json', 'error_response',
-           'until_gone', 'while_here', 'Events', 'is_loopback', 'host_name', 'check_caller', 'read_body', 'once',
-           'Guard', 'Door', 'make_app', 'ErrorInside', 'ErrorBody', 'metrics_text', 'Server', 'serving', 'listen',
-           'main']
+           'until_gone', 'while_here', 'Stalled', 'Events', 'is_loopback', 'check_address', 'host_name', 'check_caller',
+           'read_body', 'once', 'Guard', 'Door', 'make_app', 'ErrorInside', 'ErrorBody', 'metrics_text', 'Server',
+           'serving', 'listen', 'main']
 
 # %% ../../nbs/07_agents/03_serve.ipynb #sv030003
 import argparse
@@ -87,6 +87,10 @@ async def while_here(receive: Receive, work: Any, seconds: float) -> bool:
     return done
 
 # %% ../../nbs/07_agents/03_serve.ipynb #sv030020
+class Stalled(Exception):
+    "A reader takes nothing."
+
+
 class Events(Response):
     "A stream of server-sent events: each a line `data: ` and JSON, and at last `[DONE]`."
 
@@ -96,10 +100,12 @@ class Events(Response):
         self,
         chunks: AsyncIterator[dict[str, Any]],
         seconds: float,  # it is cut off after these
+        stall: float,  # or when its reader has taken nothing for so many
         done: Callable[[], None],  # called at the end, however it comes
     ):
         self.chunks = chunks
         self.seconds = seconds
+        self.stall = stall
         self.done = done
         self.status_code = 200
         self.background = None
@@ -107,9 +113,20 @@ class Events(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await while_here(receive, self._send_all(send), self.seconds)
+            await while_here(receive, self._send_all(self._hurried(send)), self.seconds)
+        except Stalled:
+            pass  # the stream isn't complete, so the server closes the connection
         finally:
             self.done()
+
+    def _hurried(self, send: Send) -> Send:
+        async def hurried(message: Message) -> None:
+            try:
+                await asyncio.wait_for(send(message), self.stall)
+            except asyncio.TimeoutError:
+                raise Stalled from None
+
+        return hurried
 
     async def _send_all(self, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
@@ -121,6 +138,8 @@ class Events(Response):
                 await self._event(send, b"[DONE]")
             except ApiError as error:
                 await self._event(send, to_json(error.body()))
+            except Stalled:
+                raise
             except Exception as error:
                 await self._event(send, to_json(ApiError(500, f"{error!r}").body()))
         await send({"type": "http.response.body", "body": b""})
@@ -139,6 +158,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def check_address(scope: Scope, token: str | None) -> None:
+    "Raises `ApiError` without a token for whoever came in by an address that others reach."
+    host, port = scope.get("server") or ("localhost", None)
+    if token is None and port is not None and not is_loopback(host):  # no port: a socket's file
+        said = f"{host} can be reached from other machines: this server needs a token for that"
+        raise ApiError(403, said, None, "host")
 
 
 def host_name(netloc: str) -> str:
@@ -238,6 +265,7 @@ class Guard:
         safe = self._sending(scope, send)
         headers = Headers(scope=scope)
         try:
+            check_address(scope, self.token)
             check_caller(headers, scope["path"], scope["method"], self.token)
             reading = read_body(receive, headers, self.limits.body)
             body = await asyncio.wait_for(reading, BODY_SECONDS)
@@ -281,21 +309,27 @@ class Door:
         if body.model != self.name:
             said = f"there is no model {body.model!r} here, only {self.name!r}"
             raise ApiError(404, said, "model", "model_not_found")
-        self._check_room(1)  # before any work
-        orders = await asyncio.to_thread(text_requests, self.engine, body, self.limits)
-        self._check_room(len(orders))
-        self.open += len(orders)
+        n = body.count if body.count <= self.limits.choices else 1  # more are refused below
+        self._check_room(n)
+        self.open += n  # before any work, so that nobody waits uncounted
+        try:
+            orders = await asyncio.to_thread(text_requests, self.engine, body, self.limits)
+            self._check_room(0)  # it may be closing by now
+        except BaseException:
+            self._leave(n)
+            raise
         reply = reply_to(self.engine.lm.tokenizer, body, len(orders))
         patience = self.limits.seconds + self.limits.grace
         if body.stream:
-            return Events(self._chunks(orders, reply), patience, lambda: self._leave(len(orders)))
+            chunks = self._chunks(orders, reply)
+            return Events(chunks, patience, self.limits.stall, lambda: self._leave(n))
         choices: list[dict[str, Any]] = []
         try:
             work = self._collect(orders, reply, choices)
             if not await while_here(request.receive, work, patience):
                 raise ApiError(408, "the client went away, or no time was left")
         finally:
-            self._leave(len(orders))
+            self._leave(n)
         return Response(to_json(reply.whole(choices)), media_type=_JSON)
 
     def _leave(self, n: int) -> None:
@@ -366,6 +400,7 @@ def make_app(
 
     app = FastAPI(title="llm_course", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.door = door
+    app.state.token = token
     app.add_middleware(Guard, token=token, limits=limits, counts=door.counts)
     _add_errors(app)
     _add_pages(app, door)
@@ -512,7 +547,13 @@ class Server(uvicorn.Server):
 # %% ../../nbs/07_agents/03_serve.ipynb #sv030110
 @contextmanager
 def serving(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    "Serves an application from a thread. Gives its address, such as http://127.0.0.1:40123."
+    """Serves an application from a thread. Gives its address, such as http://127.0.0.1:40123.
+
+    Raises `ValueError` for a host that others can reach, if the application has no token.
+    """
+    if app.state.token is None and not is_loopback(host):
+        said = f"{host} can be reached from other machines: give make_app a token, and clients too"
+        raise ValueError(said)
     listener = listen(host, port)
     server = Server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")

@@ -10,6 +10,7 @@ __all__ = ['TextDecoder', 'StopStrings', 'TokenScore', 'ScoreKeeper', 'TextReque
 import asyncio
 import codecs
 import contextlib
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -157,6 +158,9 @@ class Reader:
         self._decoder = TextDecoder(tokenizer)
         self._stop = StopStrings(request.stop)
         self._keeper = keeper
+        self._starts: list[int] = []  # characters before each token
+        self._decoded = 0  # characters of all tokens
+        self._shown = 0  # characters that were given out
         self._given = 0  # tokens whose scores were given out
 
     @property
@@ -170,22 +174,28 @@ class Reader:
         for token in ids:
             if not self.stopped:
                 self.tokens += 1
-                text += self._stop.add(self._decoder.add(token))
-        return Piece(text, self._scores() if text else ())
+                new = self._decoder.add(token)
+                self._starts.append(self._decoded)
+                self._decoded += len(new)
+                text += self._stop.add(new)
+        self._shown += len(text)
+        return Piece(text, self._scores(bisect_left(self._starts, self._shown)))
 
     def end(self, stream: Stream) -> Piece:
         "The last piece."
         text = self._stop.add(self._decoder.end()) + self._stop.end()
         reason = "stop" if self.stopped else stream.reason
         usage = stream.usage._replace(new=self.tokens)
-        return Piece(text, self._scores(), reason, usage)
+        self._shown += len(text)
+        shown = bisect_left(self._starts, self._shown) if self.stopped else self.tokens
+        return Piece(text, self._scores(shown), reason, usage)
 
-    def _scores(self) -> tuple[TokenScore, ...]:
-        "Of the tokens that were read since the last time, without the one that ends an answer."
+    def _scores(self, shown: int) -> tuple[TokenScore, ...]:
+        "Of the first `shown` tokens, those that weren't given yet, but none that ends an answer."
         if self._keeper is None:
             return ()
-        new = self._keeper.taken[self._given : self.tokens]
-        self._given = self.tokens
+        new = self._keeper.taken[self._given : shown]
+        self._given = max(self._given, shown)
         return tuple(score for score in new if score.token not in self._ends)
 
 
