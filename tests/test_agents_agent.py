@@ -59,7 +59,7 @@ class KillableLog(EventLog):
 
 def world_and_tools(fate):
     "What happens outside, and the tools that make it happen."
-    world = {"booked": {}, "letters": 0, "asked": 0}
+    world = {"booked": {}, "orders": 0, "letters": 0, "asked": 0}
 
     @tool(repeatable=True)
     def read(page: int) -> str:
@@ -71,6 +71,7 @@ def world_and_tools(fate):
     def pay(amount: int) -> str:
         "Pays; the bank books each number once."
         fate.moment()
+        world["orders"] += 1
         world["booked"][step_key()] = amount
         fate.moment()
         return f"paid {amount}"
@@ -256,6 +257,7 @@ async def test_an_agent_ends_for_one_reason():
     agent = lambda answers, **more: Agent("a", ScriptedLLM(answers), tools=[calculate], **more)
     for answers, reason in (
         (["yes"], "answered"),
+        ([Reply("", (bad.tool_calls * 2), "tool_calls"), "sorry"], "answered"),
         ([Reply("an unfinished", reason="length")], "cut off"),
         ([add, bad, bad], "no progress"),
         ([bad, add, bad, "gave up"], "answered"),

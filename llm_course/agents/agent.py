@@ -319,7 +319,7 @@ class Agent:
         if self.instructions:
             messages.append({"role": "system", "content": self.instructions})
         messages.append({"role": "user", "content": task})
-        failed: tuple[Any, ...] | None = None  # the last call that failed, and how
+        failed: set[tuple[str, str, str]] = set()  # calls of the last turn that failed, and how
         for turn in range(self.max_turns):
             request = LLMRequest(list(messages), tools=self.tools.schemas(), **self.settings)
             reply = await run.ask(f"{at}{self.name}/{turn}/reply", self.llm, request)
@@ -327,14 +327,15 @@ class Agent:
             if not reply.tool_calls:
                 reason = "cut off" if reply.reason == "length" else "answered"
                 return Answer(reply.text, reason, messages)
+            before, failed = failed, set()
             for i, call in enumerate(reply.tool_calls):
                 key = f"{at}{self.name}/{turn}/call {i}"
                 result, error = await self._call(run, key, call)
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
-                now = (call.name, call.arguments, result) if error else None
-                if error and now == failed:
-                    return Answer(reply.text, "no progress", messages)
-                failed = now
+                if error:
+                    failed.add((call.name, call.arguments, result))
+            if before & failed:
+                return Answer(reply.text, "no progress", messages)
         return Answer(reply.text, "too many turns", messages)
 
     async def _call(self, run: Run, key: str, call: ToolCall) -> tuple[str, bool]:
