@@ -106,7 +106,7 @@ def test_stop_keeps_what_is_there_and_frees_the_server(open_chat, served):
     wait_until_it_has_ended(page)
     assert "Stopped." in page.get_by_role("status").text_content()
     assert said(page)
-    assert served.is_at_rest(5)
+    assert served.is_at_rest()
     page.get_by_role("button", name="New chat").click()
     assert page.locator(".turn").count() == 0
 
