@@ -298,6 +298,20 @@ async def test_an_agent_ends_for_one_reason():
             assert message in str(error)
         assert model.closed and time.monotonic() - start < 1.5
         assert model.written == 8 or limits.tokens > 7
+    @tool
+    async def waits() -> str:
+        "Waits."
+        await asyncio.sleep(9)
+
+
+    log = EventLog()
+    try:
+        await Agent("a", ScriptedLLM([calls("waits")]), tools=[waits]).answer(
+            Run(log, Limits(seconds=0.2)), "go"
+        )
+        raise AssertionError("it ran on")
+    except LimitReached:
+        assert log.events[-1].kind == "begun", "the run's clock isn't the tool's failure"
     log = EventLog()
     first = agent(repeat(add), max_turns=6)
     try:

@@ -342,10 +342,18 @@ class Agent:
         "A call's result as text, and whether it is an error."
         known = self.tools.tools.get(call.name)
         seconds = min(self.timeout, run.seconds_left())
+
+        async def work() -> Any:
+            try:
+                return await self.tools.run(call, seconds)
+            except ToolError:
+                run.seconds_left()  # was it the run's time that ended? Then the tool hasn't failed
+                raise
+
         try:
             result = await run.once(
                 key,
-                lambda: self.tools.run(call, seconds),
+                work,
                 given=[call.name, call.arguments],
                 repeatable=known is None or known.repeatable,
             )
