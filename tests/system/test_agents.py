@@ -71,23 +71,30 @@ def test_a_killed_process_goes_on_and_repeats_no_effect(tmp_path):
         process.start()
         return process
 
+    def size(folder):
+        log = folder / "run.jsonl"
+        return log.stat().st_size if log.exists() else 0
+
     (tmp_path / "whole").mkdir()
-    begin = time.monotonic()
     start(tmp_path / "whole").join()
-    whole = time.monotonic() - begin  # seconds of a run that nobody kills
+    whole = size(tmp_path / "whole")  # bytes of a log that nobody interrupts
     kills = 0
     for i in range(30):
         folder = tmp_path / str(i)
         folder.mkdir()
         while True:
+            # Places are drawn in the log, not in time: then a slow machine is killed as often.
+            place = rng.uniform(size(folder), 1.2 * whole)
             process = start(folder)
-            process.join(rng.uniform(0.0, whole))
-            if process.exitcode is None:
-                os.kill(process.pid, signal.SIGKILL)
-                kills += 1
+            while process.is_alive() and size(folder) < place:
+                time.sleep(0.0002)
+            if process.is_alive():
+                time.sleep(rng.choice([0, 0.0002, 0.001]))
+            process.kill()
             process.join()
             if process.exitcode == 0:
                 break
+            kills += 1
             assert process.exitcode == -signal.SIGKILL, process.exitcode
             assert kills < 3000, "it doesn't get on"
         assert (folder / "answer").read_text() == "done"
