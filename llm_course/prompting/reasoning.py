@@ -9,9 +9,6 @@ __all__ = ['Shown', 'Conversation', 'Show', 'Problem', 'problems', 'final_answer
 # %% ../../nbs/06_prompting/04_reasoning.ipynb #a2c379c2
 import json
 import re
-import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +26,7 @@ from ..core import whole_number
 from ..evaluation.answers import find_numbers
 from .prompts import Task, TaskItem, ask, encode_messages
 from .sampling import Sampler
-from ..training.judges import EndpointError
+from ..training.judges import EndpointError, post_json
 from ..transformers.generation import LanguageModel
 
 # %% ../../nbs/06_prompting/04_reasoning.ipynb #8f47c40d
@@ -192,29 +189,6 @@ class Local:
         )
         return [Said(t, len(ids), len(tokenizer.encode(t))) for t, ids in zip(texts, prompts)]
 
-# %% ../../nbs/06_prompting/04_reasoning.ipynb #8cc7d81e
-def _post(url: str, body: Any, api_key: str | None, timeout: float, retries: int) -> Any:
-    "The server's answer. Raises `EndpointError`."
-    headers = {"Content-Type": "application/json"}
-    if api_key:
-        headers["Authorization"] = f"Bearer {api_key}"
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    problem = ""
-    for attempt in range(retries + 1):
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            said = error.read(300).decode(errors="replace")
-            problem = f"{url} answered {error.code}: {said}"
-            if error.code not in (408, 429) and error.code < 500:
-                raise EndpointError(problem) from None  # asking again won't help
-        except (OSError, ValueError) as error:  # no connection, too slow, no JSON
-            problem = f"{url}: {error}"
-        if attempt < retries:
-            time.sleep(2**attempt)
-    raise EndpointError(f"{problem} (tried {retries + 1} times)")
-
 # %% ../../nbs/06_prompting/04_reasoning.ipynb #4bc51bf5
 class Endpoint:
     """A model behind an OpenAI-compatible server.
@@ -248,7 +222,9 @@ class Endpoint:
             return list(pool.map(self._said, bodies))
 
     def _said(self, body: dict[str, Any]) -> Said:
-        answer = _post(self.url, body, self._api_key, self.timeout, self.retries)
+        answer = post_json(
+            self.url, body, api_key=self._api_key, timeout=self.timeout, retries=self.retries
+        )
         try:
             text = answer["choices"][0]["message"]["content"] or ""
             usage = answer["usage"]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['judge_question', 'judge_messages', 'ModelJudge', 'wilson_interval', 'Report', 'examine', 'LikelihoodJudge', 'label',
-           'EndpointError', 'EndpointJudge']
+           'EndpointError', 'post_json', 'EndpointJudge']
 
 # %% ../../nbs/02_training/16_judges.ipynb #94c66ad0
 import hashlib
@@ -349,6 +349,40 @@ class EndpointError(RuntimeError):
     "A server that didn't answer, or not as the OpenAI API says."
 
 
+def post_json(
+    url: str,
+    body: Any,
+    *,
+    api_key: str | None = None,
+    timeout: float = 60.0,  # seconds, for each try
+    retries: int = 3,  # after a failure that may pass; 1 s, 2 s, 4 s apart
+) -> Any:
+    """The server's answer, read as JSON.
+
+    Tries again when there is no connection, no JSON, a 408, a 429 or an error of the server's own.
+    Raises `EndpointError` when that doesn't help, and at once for any other refusal.
+    """
+    headers = {"Content-Type": "application/json"}
+    if api_key:
+        headers["Authorization"] = f"Bearer {api_key}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    problem = ""
+    for attempt in range(retries + 1):
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            said = error.read(300).decode(errors="replace")
+            problem = f"{url} answered {error.code}: {said}"
+            if error.code not in (408, 429) and error.code < 500:
+                raise EndpointError(problem) from None  # asking again won't help
+        except (OSError, ValueError) as error:  # no connection, too slow, no JSON
+            problem = f"{url}: {error}"
+        if attempt < retries:
+            time.sleep(2**attempt)
+    raise EndpointError(f"{problem} (tried {retries + 1} times)")
+
+
 class EndpointJudge:
     """A model behind an OpenAI-compatible server, asked as `ModelJudge` asks its own.
 
@@ -402,28 +436,10 @@ class EndpointJudge:
             "logprobs": True,
             "top_logprobs": 5,
         }
-        return _odds_in(self._post(body), self.url, self.letters)
-
-    def _post(self, body: dict[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self._api_key:
-            headers["Authorization"] = f"Bearer {self._api_key}"
-        request = urllib.request.Request(self.url, json.dumps(body).encode(), headers)
-        problem = ""
-        for attempt in range(self.retries + 1):
-            try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-                    return json.load(answer)
-            except urllib.error.HTTPError as e:
-                said = e.read(300).decode(errors="replace")
-                problem = f"{self.url} answered {e.code}: {said}"
-                if e.code not in (408, 429) and e.code < 500:
-                    raise EndpointError(problem) from None  # asking again won't help
-            except (OSError, ValueError) as e:  # no connection, too slow, no JSON
-                problem = f"{self.url}: {e}"
-            if attempt < self.retries:
-                time.sleep(2**attempt)
-        raise EndpointError(f"{problem} (tried {self.retries + 1} times)")
+        answer = post_json(
+            self.url, body, api_key=self._api_key, timeout=self.timeout, retries=self.retries
+        )
+        return _odds_in(answer, self.url, self.letters)
 
 
 _SURE = 10.0  # log-odds of a letter without a probability
