@@ -278,6 +278,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'llm_course/agents/client.py'),
                                           'llm_course.agents.client._check_messages': ( '07_agents/client.html#_check_messages',
                                                                                         'llm_course/agents/client.py'),
+                                          'llm_course.agents.client._check_settings': ( '07_agents/client.html#_check_settings',
+                                                                                        'llm_course/agents/client.py'),
                                           'llm_course.agents.client._differences': ( '07_agents/client.html#_differences',
                                                                                      'llm_course/agents/client.py'),
                                           'llm_course.agents.client._event': ( '07_agents/client.html#_event',

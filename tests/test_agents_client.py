@@ -30,14 +30,17 @@ from llm_course.transformers.model import Config, Transformer
 # nbs/07_agents/04_client.ipynb #efa1b5a5
 @asynccontextmanager
 async def serving(*answers):
-    "A server that gives these bytes to its requests, one after the other, and hangs up."
+    "A server that gives these bytes to its requests in turn, and hangs up; None: silence."
     left, asked = list(answers), []
 
     async def serve(reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(re.search(r"content-length: (\d+)", head.lower())[1])
         asked.append(json.loads(await reader.readexactly(length)))
-        writer.write(left.pop(0) if left else b"")
+        answer = left.pop(0) if left else b""
+        if answer is None:  # silence
+            await asyncio.sleep(2)
+        writer.write(answer or b"")
         await writer.drain()
         writer.close()
 
@@ -175,6 +178,7 @@ def test_a_request_says_what_is_wrong_with_it():
     for given, settings, message in (
         ([], {}, "a request has messages"),
         ([{"content": "x"}], {}, "messages[0] is"),
+        ([{"role": "user"}], {}, "messages[0] has neither content nor tool calls"),
         ("x", {"max_tokens": 0}, "max_tokens"),
         ("x", {"temperature": -1}, "temperature is 0 or above"),
         ("x", {"temperature": float("nan")}, "temperature is 0 or above"),
@@ -250,6 +254,7 @@ async def test_only_what_nobody_has_seen_is_asked_again():
     for status in (408, 409, 429, 500, 502, 503, 529):
         assert await tried(http(f"{status} X", "application/json", error)) == (2, "yes"), status
     assert await tried(b"") == (2, "yes"), "hung up before an answer"
+    assert await tried(None) == (2, "yes"), "silence"
     assert await tried(streamed(done=False)) == (2, "yes"), "a stream without an event"
     role = event({"role": "assistant", "content": ""})
     assert await tried(streamed(role, done=False)) == (2, "yes"), "cut before any text"
@@ -431,6 +436,9 @@ async def test_a_recorded_run_plays_again():
             again = Recorder(ScriptedLLM(["new"]), path)
         await ask(again, "new")
         assert Replay(path).unused() == 4, "what follows a torn line is whole"
+        path.write_bytes(whole + whole.replace(b'"model": "script"', b'"model": "other"'))
+        with expect_fail(ReplayError, contains="several models (other, script)"):
+            Replay(path)
         path.write_bytes(b'{"request": 1}\n' + whole)
         with expect_fail(ReplayError, contains="line 1 is no recorded answer"):
             Replay(path)
