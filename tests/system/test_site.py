@@ -35,6 +35,7 @@ OF_EACH_KIND = {
     "scorecard.html",
     "rounds.html",
     "sampling.html",
+    "kills.html",
     "benchmarks.html",
     "api/transformers.attention.html",
     "transformers/attention.html",
@@ -585,6 +586,45 @@ def test_rounds_step_by_button_keyboard_and_touch(open_page):
     phone.get_by_role("button", name="Next").tap()
     assert "the large model has read" in phone.locator("#rounds .status").inner_text()
     assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+
+
+def test_an_agent_is_killed_by_button_keyboard_and_touch(open_page):
+    page = open_page("kills.html")
+    status = page.locator("#kills .status")
+    status.wait_for()
+    runs = json.loads((SITE / "_static/agents/kills.json").read_text(encoding="utf-8"))["runs"]
+    assert "3 orders and booked 2 payments" in status.inner_text(), "a number, so booked once"
+    page.locator("#kills select").select_option("careless")
+    assert "A bill was paid twice." in status.inner_text()
+    page.locator("#kills input").focus()
+    page.keyboard.press("Home")
+    assert page.get_by_role("button", name="Back").is_disabled()
+    assert page.locator("#kills td.kept").count() == 0, "nothing was noted before the kill"
+    page.keyboard.press("End")
+    assert page.get_by_role("button", name="Next").is_disabled()
+    assert page.locator("#kills td.kept").count() == page.locator("#kills tbody tr").count()
+
+    phone = open_page("kills.html", "phone-dark")
+    phone.locator("#kills .status").wait_for()
+    sent = next(i for i, run in enumerate(runs["careful"]) if run["place"] == "after sending")
+    start = next(i for i, run in enumerate(runs["careful"]) if run["place"] == "after paying")
+    for _ in range(sent - start):
+        phone.get_by_role("button", name="Next").tap()
+    assert "the agent can’t know" in phone.locator("#kills .status").inner_text()
+    assert phone.locator("#kills td.unknown").count() == 1
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+
+
+def test_recorded_kills_show_what_the_page_says(address):
+    "Careful runs do nothing twice, wherever they are killed; careless ones do, somewhere."
+    path = SITE / "_static/agents/kills.json"
+    assert path.stat().st_size <= 300_000
+    runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    assert all(run["booked"] == 2 and run["letters"] <= 1 for run in runs["careful"])
+    assert {run["letters"] for run in runs["careful"]} == {0, 1}, "a gap stays"
+    assert any(run["booked"] > 2 for run in runs["careless"])
+    assert any(run["letters"] > 1 for run in runs["careless"])
+    assert all(len(run["starts"]) == 2 for way in runs.values() for run in way)
 
 
 def test_recorded_rounds_follow_the_rule(address):
