@@ -25,11 +25,12 @@ class SlowLLM:
 
     def __init__(self, words, pause=0.01, fails_after=None):
         self.name, self.words, self.pause, self.fails_after = "slow", words, pause, fails_after
-        self.written = 0
+        self.written, self.times = 0, []
 
     async def stream(self, request):
         for word in self.words.split():
             await asyncio.sleep(self.pause)
+            self.times.append(time.perf_counter())
             if self.written == self.fails_after:
                 raise EndpointError("the server is gone")
             self.written += 1
@@ -343,6 +344,8 @@ async def test_a_trace_says_when_each_step_was():
     assert (who_a, what, {who_b, who_c}) == ("s/a", "reply", {"s/p/b", "s/p/c"})
     assert a0 == 0 and a1 <= min(b0, c0) and max(b0, c0) < min(b1, c1), "b and c overlap"
     assert trace(EventLog()) == []
+    with expect_fail(TypeError, contains="read from an EventLog"):
+        trace(3)
 
 
 # nbs/07_agents/07_workflows.ipynb #de983acc

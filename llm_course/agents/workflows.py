@@ -213,9 +213,11 @@ class ParallelAgent:
             for name, task in tasks.items()
             if not task.cancelled() and task.exception() is not None
         }
-        fatal = [e for e in errors.values() if self.on_failure != "keep" or not _may_fail(e)]
-        if fatal:
-            raise min(fatal, key=_may_fail)  # what ends the whole run comes first
+        for error in errors.values():
+            if not _is_of_one_part(error):
+                raise error  # what ends the whole run comes first
+        if errors and self.on_failure != "keep":
+            raise next(iter(errors.values()))
         added: dict[str, Any] = {}
         for name, task in tasks.items():
             if name not in errors:
@@ -232,11 +234,13 @@ async def _wait(tasks: Any, patient: bool) -> None:
         ended, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
             error = None if task.cancelled() else task.exception()
-            if error is not None and not (patient and _may_fail(error)):
+            if error is None:
+                continue
+            if not patient or not _is_of_one_part(error):
                 return
 
 
-def _may_fail(error: BaseException) -> bool:
+def _is_of_one_part(error: BaseException) -> bool:
     "Whether an error concerns one part, and not the whole run."
     return isinstance(error, (WorkflowError, EndpointError))
 
@@ -284,6 +288,8 @@ class LoopAgent:
 # %% ../../nbs/07_agents/07_workflows.ipynb #4a020ae3
 def trace(log: EventLog) -> list[tuple[str, str, float, float]]:
     "Each finished step of a run: who, what, and from when to when in seconds from the beginning."
+    if not isinstance(log, EventLog):
+        raise TypeError(f"a trace is read from an EventLog, such as run.log; got {log!r:.80}")
     done = [event for event in log.events if event.kind in ("done", "failed")]
     first = min((event.since for event in done), default=0.0)
     rows = []
