@@ -284,6 +284,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'llm_course/agents/client.py'),
                                           'llm_course.agents.client._event': ( '07_agents/client.html#_event',
                                                                                'llm_course/agents/client.py'),
+                                          'llm_course.agents.client._file': ('07_agents/client.html#_file', 'llm_course/agents/client.py'),
                                           'llm_course.agents.client._key': ('07_agents/client.html#_key', 'llm_course/agents/client.py'),
                                           'llm_course.agents.client._mend_end': ( '07_agents/client.html#_mend_end',
                                                                                   'llm_course/agents/client.py'),

@@ -439,6 +439,11 @@ async def test_a_recorded_run_plays_again():
         path.write_bytes(whole + whole.replace(b'"model": "script"', b'"model": "other"'))
         with expect_fail(ReplayError, contains="several models (other, script)"):
             Replay(path)
+        for nowhere in (folder, Path(folder) / "none" / "run.jsonl"):
+            with expect_fail(ValueError, contains="a file in a folder that exists"):
+                Recorder(recorder, nowhere)
+        with expect_fail(ValueError, contains="there is no recording"):
+            Replay(Path(folder) / "other.jsonl")
         path.write_bytes(b'{"request": 1}\n' + whole)
         with expect_fail(ReplayError, contains="line 1 is no recorded answer"):
             Replay(path)

@@ -229,6 +229,8 @@ def test_texts_are_found_by_their_rare_words():
             expected += idf * 2.2 * f / (f + 1.2 * (0.25 + 0.75 * l / mean))
         assert abs(index.scores("cat SAT zebra, cat!")[i] - expected) < 1e-12
     assert index.find("dog")[0] == texts[1] and index.find("zebra") == []
+    with expect_fail(ValueError, contains="k"):
+        index.find("dog", -1)
     assert "[nonlocal]" in reference_tool()("nonlocal statement")
     assert len("".join(reference_pieces()).split()) > 50_000
 

@@ -513,7 +513,7 @@ class Recorder:
     def __init__(self, llm: LLM, path: Path | str):
         self.llm = check_llm(llm)
         self.name = llm.name
-        self.path = Path(path)
+        self.path = _file(path)
         _mend_end(self.path)
 
     async def stream(self, request: LLMRequest) -> AsyncIterator[str | Reply]:
@@ -543,6 +543,14 @@ class Recorder:
             os.fsync(file.fileno())
 
 
+def _file(path: Path | str) -> Path:
+    "The path of a recording. `ValueError` for a folder, or a file in none."
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"a recording is a file in a folder that exists, got {str(path)!r}")
+    return path
+
+
 def _mend_end(path: Path) -> None:
     "Cut a line off that a kill left unfinished, so that the next one begins anew."
     data = path.read_bytes() if path.exists() else b""
@@ -564,6 +572,8 @@ class Replay:
         self.name = "replay"
         names = set()
         self._left: dict[str, deque[dict[str, Any]]] = {}
+        if not self.path.is_file():
+            raise ValueError(f"there is no recording {str(path)!r}: make one with Recorder")
         lines = self.path.read_text(encoding="utf-8").split("\n")
         if lines.pop():
             warnings.warn(f"{path} ends in the middle of an answer; that one is lost", stacklevel=2)

@@ -23,6 +23,7 @@ from datetime import datetime, timezone
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from .client import ToolCall
+from ..core import whole_number
 
 # %% ../../nbs/07_agents/05_tools.ipynb #18e1398f
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
@@ -339,6 +340,7 @@ class TextIndex:
 
     def find(self, question: str, k: int = 3) -> list[str]:
         "The k texts that fit best, the best first; none without a common word."
+        k = whole_number("k", k, at_least=1)
         scores = self.scores(question)
         best = sorted(range(len(scores)), key=lambda i: -scores[i])[:k]
         return [self.texts[i] for i in best if scores[i] > 0]
