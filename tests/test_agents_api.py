@@ -121,7 +121,7 @@ def run_calls(message, functions):
     return rows
 
 
-# nbs/07_agents/02_api.ipynb #0613ea3b
+# nbs/07_agents/02_api.ipynb #4c701dd0
 def test_an_unknown_field_is_refused_by_name_wherever_it_stands():
     """A field that no one knows gets a 400 that names it, in each object of a request"""
     called = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}

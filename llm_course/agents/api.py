@@ -72,7 +72,7 @@ class ApiError(Exception):
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
-# %% ../../nbs/07_agents/02_api.ipynb #695ab359
+# %% ../../nbs/07_agents/02_api.ipynb #4674043a
 class Checked(BaseModel):
     "An object of a request. null: the field isn't given. What is unknown is refused by name."
 
@@ -778,7 +778,7 @@ def chat_prompt(tokenizer: Tokenizer, body: ChatRequest) -> list[int]:
         ids += encode_text(tokenizer, OPENING, start=False)
     return ids
 
-# %% ../../nbs/07_agents/02_api.ipynb #954b56f0
+# %% ../../nbs/07_agents/02_api.ipynb #15eec5fa
 def call_schema(functions: Sequence[Function]) -> dict[str, Any]:
     "A JSON schema of all calls that are possible."
     options = []
