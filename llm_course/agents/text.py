@@ -27,7 +27,7 @@ from ..transformers.generation import Pick, Processor, greedy
 from ..transformers.tokens import Tokenizer
 
 # %% ../../nbs/07_agents/01_text.ipynb #sv010010
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=4)  # made once for a tokenizer
 def _spelled(tokenizer: Tokenizer) -> list[bytes]:
     "What each token writes; special ones write nothing."
     return [spelling or b"" for spelling in token_bytes(tokenizer)]
@@ -72,7 +72,7 @@ class StopStrings:
         found = [(self._held.find(s), s) for s in self.stop]
         complete = [(at + len(s), at, s) for at, s in found if at >= 0]
         if complete:
-            _, at, self.hit = min(complete)
+            _, at, self.hit = min(complete)  # ends first; of these, begins first
             return self._give(at)
         return self._give(len(self._held) - self._begun())
 
@@ -218,8 +218,7 @@ def begin(engine: Engine, request: TextRequest) -> tuple[Stream, Reader]:
 # %% ../../nbs/07_agents/01_text.ipynb #sv010060
 def write(engine: Engine, request: TextRequest) -> Iterator[Piece]:
     "The pieces of an answer; the last one says why it ended. Raises as `Engine.submit` does."
-    stream, reader = begin(engine, request)
-    return _pieces(stream, reader)
+    return _pieces(*begin(engine, request))
 
 
 def _pieces(stream: Stream, reader: Reader) -> Iterator[Piece]:
@@ -234,44 +233,13 @@ def _pieces(stream: Stream, reader: Reader) -> Iterator[Piece]:
     finally:
         stream.cancel()  # whoever leaves early; one that has ended keeps its reason
 
-# %% ../../nbs/07_agents/01_text.ipynb #sv010070
-class AsyncEngine(Engine):
-    """An engine whose streams can be awaited, by as many as like, with its one thread.
-
-    After each step the thread rings once in each event loop; nobody else needs a thread.
-    """
+# %% ../../nbs/07_agents/01_text.ipynb #84369a61
+class _RingingEngine(Engine):
+    "After each step its thread rings once in each event loop."
 
     def __init__(self, *args, **options):
-        self._bells: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._bells: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}  # before it can run
         super().__init__(*args, **options)
-
-    async def follow(self, stream: Stream) -> AsyncIterator[list[int]]:
-        """A stream's new ids, as many as there are each time; leaving cancels it.
-
-        Raises what the request's own functions raised, and `RuntimeError` without a thread.
-        """
-        if not self.has_thread:
-            raise RuntimeError("nobody runs this engine; start its thread: with engine: ...")
-        bell = asyncio.Event()
-        self._bells[bell] = asyncio.get_running_loop()
-        given = 0
-        try:
-            while True:
-                bell.clear()
-                ended = stream.reason is not None  # asked first: what is there now is all
-                new = stream.request.new[given:]
-                given += len(new)
-                if new:
-                    yield new
-                elif ended:
-                    break
-                else:
-                    await bell.wait()
-            if stream.error is not None:
-                raise stream.error
-        finally:
-            del self._bells[bell]
-            stream.cancel()
 
     def _hand_out(self) -> None:
         super()._hand_out()
@@ -286,13 +254,45 @@ def _ring(bells: list[asyncio.Event]) -> None:
     for bell in bells:
         bell.set()
 
+# %% ../../nbs/07_agents/01_text.ipynb #sv010070
+class AsyncEngine(_RingingEngine):
+    "An engine whose streams can be awaited, by as many as like, with its one thread."
+
+    async def follow(self, stream: Stream) -> AsyncIterator[list[int]]:
+        """A stream's new ids, as many as there are each time; leaving cancels it.
+
+        Raises what the request's own functions raised, and `RuntimeError` without a thread.
+        """
+        if not self.has_thread:
+            raise RuntimeError("nobody runs this engine; start its thread: with engine: ...")
+        bell = asyncio.Event()
+        self._bells[bell] = asyncio.get_running_loop()
+        given = 0
+        try:
+            while True:
+                bell.clear()
+                ended = stream.reason is not None
+                new = stream.request.new[given:]
+                given += len(new)
+                if new:
+                    yield new
+                elif ended:
+                    break
+                else:
+                    await bell.wait()
+            if stream.error is not None:
+                raise stream.error
+        finally:
+            del self._bells[bell]
+            stream.cancel()
+
 # %% ../../nbs/07_agents/01_text.ipynb #sv010080
 async def awrite(
     engine: AsyncEngine,
     request: TextRequest,
     begun: asyncio.Event | None = None,  # is set when the prompt has been read
 ) -> AsyncIterator[Piece]:
-    "What `write` gives, for `async for`."
+    "What `write` gives, for `async for`. A wrong request raises when the first piece is awaited."
     stream, reader = begin(engine, request)
     async with aclosing(engine.follow(stream)) as coming:
         async for ids in coming:
