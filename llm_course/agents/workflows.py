@@ -161,6 +161,37 @@ async def start(
         )
     return {**state, **await workflow.run(run, state)}
 
+# %% ../../nbs/07_agents/07_workflows.ipynb #1fd200c8
+def _is_of_one_part(error: BaseException) -> bool:
+    "Whether an error concerns one part, and not the whole run."
+    return isinstance(error, (WorkflowError, EndpointError))
+
+
+async def _wait(tasks: Any, patient: bool) -> None:
+    "Until all have ended; if not patient, until one has failed. `LimitReached` ends any patience."
+    left = set(tasks)
+    while left:
+        ended, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            error = None if task.cancelled() else task.exception()
+            if error is None:
+                continue
+            if not patient or not _is_of_one_part(error):
+                return
+
+
+def _errors(tasks: Mapping[str, asyncio.Future]) -> dict[str, BaseException]:
+    "The failures of branches, by name. Raises one that ends the whole run."
+    errors = {
+        name: task.exception()
+        for name, task in tasks.items()
+        if not task.cancelled() and task.exception() is not None
+    }
+    for error in errors.values():
+        if not _is_of_one_part(error):
+            raise error
+    return errors
+
 # %% ../../nbs/07_agents/07_workflows.ipynb #b964318c
 class ParallelAgent:
     "Parts that run at the same time, each with a copy of the state."
@@ -191,31 +222,17 @@ class ParallelAgent:
         return frozenset(extra).union(*(part.gives() for part in self.parts))
 
     async def run(self, run: Run, state: State, at: str = "") -> dict[str, Any]:
-        tasks = {
-            part.name: asyncio.ensure_future(
-                part.run(run, copy.deepcopy(dict(state)), f"{at}{self.name}/")
-            )
-            for part in self.parts
-        }
+        tasks = {}
+        for part in self.parts:
+            own = copy.deepcopy(dict(state))
+            tasks[part.name] = asyncio.ensure_future(part.run(run, own, f"{at}{self.name}/"))
         try:
-            patient = self.on_failure != "cancel"
-            await _wait(tasks.values(), patient)
+            await _wait(tasks.values(), patient=self.on_failure != "cancel")
         finally:  # also when this workflow is cancelled itself
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
-        return self._together(tasks)
-
-    def _together(self, tasks: Mapping[str, asyncio.Future]) -> dict[str, Any]:
-        "What the branches gave, or the failure of one of them."
-        errors = {
-            name: task.exception()
-            for name, task in tasks.items()
-            if not task.cancelled() and task.exception() is not None
-        }
-        for error in errors.values():
-            if not _is_of_one_part(error):
-                raise error  # what ends the whole run comes first
+        errors = _errors(tasks)
         if errors and self.on_failure != "keep":
             raise next(iter(errors.values()))
         added: dict[str, Any] = {}
@@ -225,24 +242,6 @@ class ParallelAgent:
         if self.on_failure == "keep":
             added[f"{self.name}_failed"] = {name: str(error) for name, error in errors.items()}
         return added
-
-
-async def _wait(tasks: Any, patient: bool) -> None:
-    "Until all have ended; if not patient, until one has failed. `LimitReached` ends any patience."
-    left = set(tasks)
-    while left:
-        ended, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
-            error = None if task.cancelled() else task.exception()
-            if error is None:
-                continue
-            if not patient or not _is_of_one_part(error):
-                return
-
-
-def _is_of_one_part(error: BaseException) -> bool:
-    "Whether an error concerns one part, and not the whole run."
-    return isinstance(error, (WorkflowError, EndpointError))
 
 # %% ../../nbs/07_agents/07_workflows.ipynb #dad33207
 class LoopAgent:
@@ -279,8 +278,8 @@ class LoopAgent:
             if self.until({**state, **added}):
                 end = "passed"
                 break
-            ids = [seen.index(one) for one in seen]
-            if find_loop(ids, min_copies=2, min_tokens=2):
+            numbers = [seen.index(one) for one in seen]  # equal rounds, equal numbers
+            if find_loop(numbers, min_copies=2, min_tokens=2):
                 end = "no progress"
                 break
         return {**added, f"{self.name}_end": end}
