@@ -453,6 +453,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'llm_course.agents.tools.Tool': ('07_agents/tools.html#tool', 'llm_course/agents/tools.py'),
                                          'llm_course.agents.tools.Tool.__call__': ( '07_agents/tools.html#tool.__call__',
                                                                                     'llm_course/agents/tools.py'),
+                                         'llm_course.agents.tools.Tool.check': ( '07_agents/tools.html#tool.check',
+                                                                                 'llm_course/agents/tools.py'),
                                          'llm_course.agents.tools.Tool.schema': ( '07_agents/tools.html#tool.schema',
                                                                                   'llm_course/agents/tools.py'),
                                          'llm_course.agents.tools.ToolError': ( '07_agents/tools.html#toolerror',
