@@ -313,6 +313,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'llm_course.agents.mcp._no_answer': ('07_agents/mcp.html#_no_answer', 'llm_course/agents/mcp.py'),
                                        'llm_course.agents.mcp._not_shown': ('07_agents/mcp.html#_not_shown', 'llm_course/agents/mcp.py'),
                                        'llm_course.agents.mcp._piece_text': ('07_agents/mcp.html#_piece_text', 'llm_course/agents/mcp.py'),
+                                       'llm_course.agents.mcp.connected': ('07_agents/mcp.html#connected', 'llm_course/agents/mcp.py'),
                                        'llm_course.agents.mcp.content_text': ( '07_agents/mcp.html#content_text',
                                                                                'llm_course/agents/mcp.py'),
                                        'llm_course.agents.mcp.fingerprint': ('07_agents/mcp.html#fingerprint', 'llm_course/agents/mcp.py'),
