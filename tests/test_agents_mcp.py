@@ -113,7 +113,7 @@ def mortal_shop(folder, moment):
     ), book
 
 
-# nbs/07_agents/09_mcp.ipynb #1e77a418
+# nbs/07_agents/09_mcp.ipynb #f21bc8b5
 async def interrupted(folder, trust):
     "A run whose program ends while the shop works, and that goes on: payments, what was read."
     log = EventLog()

@@ -96,7 +96,7 @@ def main() -> None:
 if __name__ == "__main__" and "get_ipython" not in globals():
     main()
 
-# %% ../../nbs/07_agents/09_mcp.ipynb #8a6db678
+# %% ../../nbs/07_agents/09_mcp.ipynb #f5dea3fd
 @asynccontextmanager
 async def connected(client: Client) -> AsyncIterator[Client]:
     """The client, open, and held by a task of its own: when the connection breaks, calls fail.
