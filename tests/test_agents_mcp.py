@@ -66,7 +66,7 @@ def a_shop(says="The price of a thing."):
 
 # nbs/07_agents/09_mcp.ipynb #a370087d
 MORTAL = """
-import os, signal, sys, time
+import asyncio, os, signal, sys, time
 from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
@@ -76,20 +76,22 @@ moment, book = sys.argv[1], Path(sys.argv[2])
 shop = MCPServer("shop", log_level="CRITICAL")
 
 
-def come(now):
-    if now == moment:
+async def come(now):
+    if moment == now:
         os.kill(os.getpid(), signal.SIGKILL)
-    while moment == f"hang {now}":
-        time.sleep(0.01)
+    if moment == f"hang {now}":
+        await asyncio.sleep(600)
+    if moment == f"block {now}":
+        time.sleep(600)
 
 
 @shop.tool(annotations=ToolAnnotations(idempotent_hint=True))
-def pay(amount: int) -> str:
+async def pay(amount: int) -> str:
     "Pays."
-    come("before")
+    await come("before")
     with book.open("a") as file:
         file.write(f"{amount}\\n")
-    come("after")
+    await come("after")
     return f"paid {amount}"
 
 
@@ -113,7 +115,7 @@ def mortal_shop(folder, moment):
     ), book
 
 
-# nbs/07_agents/09_mcp.ipynb #f21bc8b5
+# nbs/07_agents/09_mcp.ipynb #fd74f029
 async def interrupted(folder, trust):
     "A run whose program ends while the shop works, and that goes on: payments, what was read."
     log = EventLog()
@@ -356,6 +358,14 @@ async def test_foreign_tools_are_as_ours():
                 Toolbox([*box.tools.values(), *await mcp_tools(client, ["send"])])
 
 
+    shop, paid = a_shop()
+    async with connected(Client(shop)) as client:
+        box = Toolbox(await mcp_tools(client, ["price", "pay", "picture"]))
+        assert await run("price", thing="cup") == "9"
+        assert json.loads(await run("pay", amount=5)) == {"paid": 5} and paid == [5]  # with progress
+        assert await run("picture", thing="cup") == "[image, image/png, 7 bytes: not shown]"
+
+
     async def from_a_list(pages, **more):
         "The tools of a server that lists these pages, and a client that reads them."
 
@@ -487,7 +497,7 @@ async def test_no_foreign_effect_is_repeated():
             assert paid == payments and message in read, (trust, paid, read)
 
     with TemporaryDirectory() as folder:  # our side is cancelled, and the server hangs in a tool
-        program, book = mortal_shop(folder, "hang after")
+        program, book = mortal_shop(folder, "block after")
         pids = []
 
         async def whole_run():
@@ -503,7 +513,8 @@ async def test_no_foreign_effect_is_repeated():
         assert running.cancelled() and asyncio.all_tasks() == tasks
         assert not alive(pids[0])
 
-    for mode in ("auto", "legacy"):  # a server at an address is killed, and the agent goes on
+    for mode, held in (("auto", True), ("legacy", True), ("auto", False)):
+        # a server at an address is killed: the agent goes on, or is cancelled if nobody holds it
         with TemporaryDirectory() as folder, socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -520,11 +531,17 @@ async def test_no_foreign_effect_is_repeated():
                     assert server.poll() is None, "the server didn't start"
                     await asyncio.sleep(0.05)
             address, tasks = f"http://127.0.0.1:{port}/mcp", asyncio.all_tasks()
-            async with connected(Client(address, mode=mode)) as client:
-                (pay,) = await mcp_tools(client, ["pay"])
-                answer = await Agent("a", script(), tools=[pay]).answer(Run(), "go")
+            client, answer = Client(address, mode=mode), None
+            try:
+                async with connected(client) if held else client:
+                    (pay,) = await mcp_tools(client, ["pay"])
+                    answer = await Agent("a", script(), tools=[pay]).answer(Run(), "go")
+            except Exception as error:
+                assert not held and hasattr(error, "exceptions"), error
+            assert book.read_text().split() == ["10"] and (answer is not None) == held
+            if held:
                 assert "it may have happened, or not" in answer.messages[2]["content"]
-                assert answer.text == "done" and book.read_text().split() == ["10"]
+                assert answer.text == "done"
             assert server.wait() == -signal.SIGKILL and asyncio.all_tasks() == tasks
             try:
                 async with connected(Client(address, mode=mode)):

@@ -96,7 +96,7 @@ def main() -> None:
 if __name__ == "__main__" and "get_ipython" not in globals():
     main()
 
-# %% ../../nbs/07_agents/09_mcp.ipynb #f5dea3fd
+# %% ../../nbs/07_agents/09_mcp.ipynb #9375726a
 @asynccontextmanager
 async def connected(client: Client) -> AsyncIterator[Client]:
     """The client, open, and held by a task of its own: when the connection breaks, calls fail.
@@ -151,7 +151,8 @@ def _piece_text(piece: types.ContentBlock) -> str:
 
 
 def _not_shown(kind: str, form: str | None, base64: str) -> str:
-    return f"[{kind}, {form or 'of an unknown form'}, {len(base64) * 3 // 4} bytes: not shown]"
+    size = len(base64.rstrip("=")) * 3 // 4
+    return f"[{kind}, {form or 'of an unknown form'}, {size} bytes: not shown]"
 
 # %% ../../nbs/07_agents/09_mcp.ipynb #2336cf4f
 _Draft = extend(Draft202012Validator, {"pattern": lambda *_: None})
