@@ -117,7 +117,7 @@ def step_key() -> str:
 
 
 class UnknownOutcome(ToolError):
-    "A step that had begun when the program was killed, and mustn't be repeated."
+    "A deed that may have happened, or not, and mustn't be repeated."
 
 
 class Steps:
@@ -172,7 +172,8 @@ class Steps:
         try:
             result = await make()
         except ToolError as error:
-            return self._note(key, "failed", {"error": str(error)}, of, since)
+            unknown = {"unknown": True} if isinstance(error, UnknownOutcome) else {}
+            return self._note(key, "failed", {"error": str(error)} | unknown, of, since)
         finally:
             _KEY.reset(token)
         return self._note(key, "done", result, of, since)
