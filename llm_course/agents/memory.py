@@ -6,7 +6,7 @@
 __all__ = ['Message', 'Embed', 'prompt_tokens', 'exchanges', 'Cut', 'window', 'Bounded', 'StoreError', 'Memory', 'fused',
            'MemoryStore', 'layer_means', 'MeanStates', 'memory_tools']
 
-# %% ../../nbs/07_agents/08_memory.ipynb #735af169
+# %% ../../nbs/07_agents/08_memory.ipynb #843af6a3
 import copy
 import json
 import sqlite3
@@ -33,7 +33,7 @@ from ..core import whole_number
 from ..transformers.generation import LanguageModel
 from ..transformers.tokens import Tokenizer
 
-# %% ../../nbs/07_agents/08_memory.ipynb #790d98ef
+# %% ../../nbs/07_agents/08_memory.ipynb #e5db24f6
 Message = Mapping[str, Any]
 
 
@@ -44,7 +44,7 @@ def prompt_tokens(tokenizer: Tokenizer, request: LLMRequest) -> int:
     body = ChatRequest.model_validate(request.body() | {"model": "any"})
     return len(chat_prompt(tokenizer, body))
 
-# %% ../../nbs/07_agents/08_memory.ipynb #2b7b5961
+# %% ../../nbs/07_agents/08_memory.ipynb #0c08e6e7
 def exchanges(messages: Sequence[Message]) -> list[list[Message]]:
     "A conversation in parts that may not be torn: a message, or a call with all its results."
     parts: list[list[Message]] = []
@@ -64,7 +64,7 @@ def exchanges(messages: Sequence[Message]) -> list[list[Message]]:
         raise ValueError(f"the conversation ends before the results of the calls {owed}")
     return parts
 
-# %% ../../nbs/07_agents/08_memory.ipynb #ad05988e
+# %% ../../nbs/07_agents/08_memory.ipynb #19066119
 @dataclass(frozen=True)
 class Cut:
     "A conversation, and what of it fits."
@@ -110,7 +110,7 @@ def window(
         raise ValueError(f"the least that can be kept takes {least} tokens, the budget is {budget}")
     return found
 
-# %% ../../nbs/07_agents/08_memory.ipynb #5d676878
+# %% ../../nbs/07_agents/08_memory.ipynb #add553cb
 _SHORTEN = (
     "Shorten these notes of a conversation to a few sentences. Keep all names, numbers and facts "
     "about the user.\n\n{notes}"
@@ -166,7 +166,7 @@ class Bounded:
         frame = size([*cut.head, note(""), *cut.kept]) - size(cut.messages())
         cut = window(request.messages, self.budget - frame - self.summary_tokens, size)
         text, spent = await self._summary(cut.left)
-        while size([*cut.head, note(text), *cut.kept]) > self.budget:
+        while text and size([*cut.head, note(text), *cut.kept]) > self.budget:
             text = text[: len(text) * 3 // 4]  # written in more tokens than it was read in
         return [*cut.head, note(text), *cut.kept], spent
 
@@ -192,7 +192,7 @@ class Bounded:
         prompt = _SHORTEN.replace("{notes}", notes)
         return LLMRequest(prompt, max_tokens=self.summary_tokens)
 
-# %% ../../nbs/07_agents/08_memory.ipynb #e1108e48
+# %% ../../nbs/07_agents/08_memory.ipynb #67b93898
 Embed = Callable[[list[str]], Float[np.ndarray, "n c"]]  # float32; a row for each text
 
 
@@ -232,7 +232,7 @@ def _rows_of(embed: Embed, texts: list[str]) -> Float[np.ndarray, "n c"]:
         raise ValueError("an embedder's vectors are finite and not zero; one of these isn't")
     return vectors
 
-# %% ../../nbs/07_agents/08_memory.ipynb #00470792
+# %% ../../nbs/07_agents/08_memory.ipynb #326bf03a
 class _StoreFile:
     "The file of a store: its own tables, and the vector that its embedder gives to one text."
 
@@ -242,11 +242,13 @@ class _StoreFile:
         self._lock = threading.RLock()  # of this connection's threads
         probe = _rows_of(embed, [_PROBE])[0]
         self._width = len(probe)
-        self._db = sqlite3.connect(
-            self.path, timeout=30, isolation_level=None, check_same_thread=False
-        )
+        options = dict(timeout=30, isolation_level=None, check_same_thread=False)
         try:
-            with FileLock(f"{self.path}.lock"):  # one process makes the tables
+            self._db = sqlite3.connect(self.path, **options)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path} can't be opened: {error}") from None
+        try:
+            with FileLock(f"{self.path}.lock", timeout=30):  # one process makes the tables
                 self._open()
                 self._check_embedder(probe)
         except BaseException as error:
@@ -305,7 +307,7 @@ class _StoreFile:
         with self._lock:
             self._db.close()
 
-# %% ../../nbs/07_agents/08_memory.ipynb #71b82254
+# %% ../../nbs/07_agents/08_memory.ipynb #37d242b9
 def fused(rankings: Sequence[Sequence[int]], rest: int = 60) -> list[tuple[int, float]]:
     "Several rankings as one, with scores (reciprocal rank fusion, Cormack and others 2009)."
     total: dict[int, float] = {}
@@ -314,7 +316,7 @@ def fused(rankings: Sequence[Sequence[int]], rest: int = 60) -> list[tuple[int, 
             total[item] = total.get(item, 0.0) + 1 / (rest + place)
     return sorted(total.items(), key=lambda pair: -pair[1])
 
-# %% ../../nbs/07_agents/08_memory.ipynb #63fe18c9
+# %% ../../nbs/07_agents/08_memory.ipynb #8b0ede6a
 class MemoryStore(_StoreFile):
     """Texts in a file, found again by words and meaning. Several processes may use it at once.
 
@@ -330,6 +332,7 @@ class MemoryStore(_StoreFile):
         """
         _check_text("a memory", text)
         key = uuid.uuid4().hex if key is None else key
+        _check_text("a key", key)
         noted = json.dumps(data, sort_keys=True, allow_nan=False)
         vector = _rows_of(self.embed, [text])[0]
         unit = (vector / np.linalg.norm(vector)).astype("<f4").tobytes()
@@ -411,7 +414,7 @@ def _best(items: list[int], scores: Any) -> list[tuple[int, float]]:
     "These items with their scores, the best first."
     return sorted(((i, float(scores[i])) for i in items), key=lambda pair: -pair[1])
 
-# %% ../../nbs/07_agents/08_memory.ipynb #92d2da3c
+# %% ../../nbs/07_agents/08_memory.ipynb #fbb87dc2
 class _Tap(nn.Module):
     "A block whose outputs are kept."
 
@@ -460,7 +463,7 @@ def layer_means(
             result[some, j] = ((states * use).sum(1) / use.sum(1)).numpy()
     return result
 
-# %% ../../nbs/07_agents/08_memory.ipynb #a6f60096
+# %% ../../nbs/07_agents/08_memory.ipynb #41fc4e3c
 class MeanStates:
     "An embedder: the means of a layer's hidden states, less what all texts share."
 
@@ -481,7 +484,7 @@ class MeanStates:
     def __call__(self, texts: list[str]) -> Float[np.ndarray, "n c"]:
         return (layer_means(self.lm, texts, [self.layer])[:, 0] - self.shift) / self.scale
 
-# %% ../../nbs/07_agents/08_memory.ipynb #6f8b9fc6
+# %% ../../nbs/07_agents/08_memory.ipynb #4fc165eb
 def memory_tools(store: MemoryStore, k: int = 3, **data: Any) -> list[Tool]:
     "The tools `remember` and `recall`, over what a store has with these data, such as user='ann'."
 
