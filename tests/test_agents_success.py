@@ -8,7 +8,7 @@ from llm_course.agents.success import CallingLLM, Parts, World, agent_tasks, att
 from llm_course.agents.tools import ToolError
 from llm_course.evaluation.answers import find_numbers
 
-# nbs/07_agents/11_success.ipynb #65e32a99
+# nbs/07_agents/11_success.ipynb #c9ec9a2e
 import asyncio
 import json
 from itertools import combinations, repeat
@@ -18,7 +18,7 @@ from fastcore.test import expect_fail
 from llm_course.agents.client import LLMRequest, Reply, ScriptedLLM, ask
 
 
-# nbs/07_agents/11_success.ipynb #6cb59fa1
+# nbs/07_agents/11_success.ipynb #28c791ba
 def perfect(task, world):
     "Makes all needed calls, and answers with their results."
     tools = {one.name: one for one in world.tools()}
@@ -67,11 +67,11 @@ def succeeds(act, task):
     return judge(task, world, act(task, world), True) == "right"
 
 
-# nbs/07_agents/11_success.ipynb #97b4adba
+# nbs/07_agents/11_success.ipynb #321df6ee
 all_tasks = [*agent_tasks("tune"), *agent_tasks("final")]
 
 
-# nbs/07_agents/11_success.ipynb #fe79df3f
+# nbs/07_agents/11_success.ipynb #384471bb
 def highest(rows, share):
     reached = 0
     for level in sorted({row["level"] for row in rows}):
@@ -82,20 +82,20 @@ def highest(rows, share):
     return reached
 
 
-# nbs/07_agents/11_success.ipynb #7eba8978
+# nbs/07_agents/11_success.ipynb #7b111763
 def pass_at_k(successes, runs, k):
     none = sum(math.comb(runs - c, k) for c in successes)
     return 1 - none / math.comb(runs, k) / len(successes)
 
 
-# nbs/07_agents/11_success.ipynb #f5146d46
+# nbs/07_agents/11_success.ipynb #c42192a2
 def surprises(before, after, wanted):
     should = {**before, **wanted}
     names = should.keys() | after.keys()
     return sorted(name for name in names if after.get(name, 0) != should.get(name, 0))
 
 
-# nbs/07_agents/11_success.ipynb #b1f38b56
+# nbs/07_agents/11_success.ipynb #5a81e9cb
 def test_a_world_notes_what_is_done_to_it():
     task = agent_tasks("tune")[0]
     world = World(task)
@@ -117,7 +117,7 @@ def test_a_world_notes_what_is_done_to_it():
     assert len({task.question for half in halves for task in half}) == 50
 
 
-# nbs/07_agents/11_success.ipynb #33a7deca
+# nbs/07_agents/11_success.ipynb #869a1c8b
 def test_the_checkers_accept_what_is_right_and_refuse_the_rest():
     """A script that uses the tools' results solves all 50 tasks; one slip, and it solves none."""
     for task in all_tasks:
@@ -170,7 +170,7 @@ def test_the_checkers_accept_what_is_right_and_refuse_the_rest():
                 results.add(float(world.stock[need["item"]]))
 
 
-# nbs/07_agents/11_success.ipynb #d3d6b3b7
+# nbs/07_agents/11_success.ipynb #36678635
 async def test_a_model_is_held_to_calls():
     schemas = [one.schema() for one in World(all_tasks[0]).tools()]
     request = LLMRequest("q", tools=schemas)
@@ -189,7 +189,7 @@ async def test_a_model_is_held_to_calls():
         assert read_call(wrong) is None, wrong
 
 
-# nbs/07_agents/11_success.ipynb #0b67ebac
+# nbs/07_agents/11_success.ipynb #87ee3420
 async def test_each_part_does_its_work_and_no_more():
     task = all_tasks[0]
     count_it, say = '{"count": {"item": "apples"}}', lambda text: json.dumps({"answer": {"text": text}})
@@ -225,7 +225,7 @@ async def test_each_part_does_its_work_and_no_more():
     assert row["how"] == "right" and "Call a tool first." in requests[1].messages[-1]["content"]
 
 
-# nbs/07_agents/11_success.ipynb #f198e876
+# nbs/07_agents/11_success.ipynb #9feee14a
 async def test_the_perfect_script_gets_all_fifty_through_the_agent():
     """A scripted model solves all 50 tasks in the agent itself, with its masks and its review."""
     def replies_of(task):
@@ -261,7 +261,7 @@ async def test_the_perfect_script_gets_all_fifty_through_the_agent():
         assert row["how"] == "gave up", row
 
 
-# nbs/07_agents/11_success.ipynb #444f8225
+# nbs/07_agents/11_success.ipynb #99ff4a2e
 def test_pass_hat_k_is_the_share_of_draws_that_all_succeed():
     """pass^k is the share of all ways to draw k runs in which each run has succeeded."""
     for runs in range(1, 7):
@@ -276,7 +276,7 @@ def test_pass_hat_k_is_the_share_of_draws_that_all_succeed():
             pass_hat_k(**{"successes": [2], "runs": 4, "k": 2, **wrong})
 
 
-# nbs/07_agents/11_success.ipynb #0add119e
+# nbs/07_agents/11_success.ipynb #a22ce7f4
 def test_solution_highest():
     row = lambda level, how: {"level": level, "how": how}
     rows = [row(1, "right"), row(2, "right"), row(2, "gave up"), row(3, "ran out"), row(4, "right")]
@@ -285,7 +285,7 @@ def test_solution_highest():
     assert highest(rows[::-1], 0.5) == 2, "the order of the rows doesn't matter"
 
 
-# nbs/07_agents/11_success.ipynb #5c96e182
+# nbs/07_agents/11_success.ipynb #92dde41d
 def test_solution_pass_at_k():
     import math
     from itertools import combinations
@@ -297,7 +297,7 @@ def test_solution_pass_at_k():
     assert abs(pass_at_k([2, 3], 5, 1) - pass_hat_k([2, 3], 5, 1)) < 1e-12, "for one run both agree"
 
 
-# nbs/07_agents/11_success.ipynb #cc3c75bd
+# nbs/07_agents/11_success.ipynb #84eb4e90
 def test_solution_surprises():
     before = {"eggs": 3, "nails": 5}
     assert surprises(before, {"eggs": 4, "nails": 5}, {"eggs": 4}) == []

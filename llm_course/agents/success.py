@@ -7,7 +7,7 @@ __all__ = ['Item', 'HOW', 'AgentTask', 'agent_tasks', 'World', 'says', 'serves',
            'as_chat', 'read_call', 'CallingLLM', 'call_schema', 'Changed', 'with_examples', 'last_result_only',
            'Review', 'Parts', 'attempt', 'pass_hat_k']
 
-# %% ../../nbs/07_agents/11_success.ipynb #1510b0d0
+# %% ../../nbs/07_agents/11_success.ipynb #a0632d2f
 import json
 import math
 import re
@@ -32,7 +32,7 @@ from .workflows import LlmAgent, LoopAgent, SequentialAgent, WorkflowError, star
 from ..core import whole_number
 from ..evaluation.answers import find_numbers
 
-# %% ../../nbs/07_agents/11_success.ipynb #ae0049af
+# %% ../../nbs/07_agents/11_success.ipynb #1d2c99a9
 @dataclass(frozen=True)
 class AgentTask:
     "What an agent is asked, and how to see whether it is done."
@@ -56,7 +56,7 @@ def agent_tasks(split: Literal["tune", "final"]) -> list[AgentTask]:
     tasks = [AgentTask(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
     return [task for task in tasks if task.split == split]
 
-# %% ../../nbs/07_agents/11_success.ipynb #42c384b2
+# %% ../../nbs/07_agents/11_success.ipynb #78de0b5e
 Item = Literal["apples", "pears", "plums", "eggs", "nails", "ropes", "lamps", "books"]
 
 
@@ -126,7 +126,7 @@ class World:
 
         return replace(one, function=function)
 
-# %% ../../nbs/07_agents/11_success.ipynb #2003d864
+# %% ../../nbs/07_agents/11_success.ipynb #4ec171ea
 def says(task: AgentTask, text: str) -> bool:
     "Whether an answer is short, and says what is wanted and nothing against it."
     if not text.strip() or len(text.split()) > 40:
@@ -146,7 +146,7 @@ def _has(text: str, word: str) -> bool:
     pattern = r"\s+".join(map(re.escape, word.split()))
     return re.search(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE) is not None
 
-# %% ../../nbs/07_agents/11_success.ipynb #f03c6063
+# %% ../../nbs/07_agents/11_success.ipynb #7cb1fd81
 def serves(need: Mapping[str, Any], name: str, arguments: Mapping[str, Any]) -> bool:
     "Whether a call does what a task needs."
     if name != need["tool"]:
@@ -168,13 +168,13 @@ def as_wanted(task: AgentTask, world: World) -> bool:
     listed = [any(all(_has(text, w) for w in words) for text in world.todo) for words in wanted]
     return world.stock == task.after["stock"] and len(world.todo) == len(wanted) and all(listed)
 
-# %% ../../nbs/07_agents/11_success.ipynb #35f180f6
+# %% ../../nbs/07_agents/11_success.ipynb #ff420fec
 HOW = (
     "right",
     "wrong tool",  # a needed call is missing, and another tool was called instead
     "wrong arguments",  # the tool was called, with other arguments
     "gave up",  # answered before all was done
-    "ran out",  # of turns, or of tokens
+    "ran out",  # of turns or tokens, or failed twice in the same way
     "too much",  # all that was needed, and more
     "wrong answer",  # all was done, and then it said something else
 )
@@ -204,7 +204,7 @@ def _was_made(need: Mapping[str, Any], world: World) -> bool:
 def _was_asked(task: AgentTask, name: str, arguments: Mapping[str, Any]) -> bool:
     return any(serves(need, name, arguments) for need in task.needs)
 
-# %% ../../nbs/07_agents/11_success.ipynb #5ad3c751
+# %% ../../nbs/07_agents/11_success.ipynb #a699e505
 @tool
 def answer(text: Annotated[str, "a short sentence"]) -> str:
     "Gives the user the answer, and ends."
@@ -246,7 +246,7 @@ def read_call(text: str) -> ToolCall | None:
         return None
     return ToolCall("call", name, json.dumps(arguments, ensure_ascii=False))
 
-# %% ../../nbs/07_agents/11_success.ipynb #63057954
+# %% ../../nbs/07_agents/11_success.ipynb #c9765a3b
 class CallingLLM:
     """An llm that wasn't trained to call tools, asked for calls in its prompt.
 
@@ -314,7 +314,7 @@ def _as_reply(reply: Reply, call: ToolCall | None) -> Reply:
         text = call.arguments
     return Reply(text, (), "stop", reply.usage)
 
-# %% ../../nbs/07_agents/11_success.ipynb #dbaa01cf
+# %% ../../nbs/07_agents/11_success.ipynb #277bed20
 class Changed:
     "An llm that is asked something else than was said: each request goes through a function."
 
@@ -372,7 +372,7 @@ def last_result_only(request: LLMRequest) -> LLMRequest:
     messages = [*request.messages[:start], *request.messages[start:][-2:]]
     return replace(request, messages=messages)
 
-# %% ../../nbs/07_agents/11_success.ipynb #22a1ed1d
+# %% ../../nbs/07_agents/11_success.ipynb #753daadc
 class Review:
     "A part of a workflow that looks whether an answer uses the last result; a hint if it doesn't."
 
@@ -411,7 +411,7 @@ class Parts:
     checked: bool = True  # and may try once more
     memory: bool = True  # of more than the last result
 
-# %% ../../nbs/07_agents/11_success.ipynb #e9fb959a
+# %% ../../nbs/07_agents/11_success.ipynb #c10317b7
 async def attempt(
     llm: LLM,
     task: AgentTask,
@@ -439,13 +439,13 @@ async def attempt(
     run, text, answered = Run(), "", True
     try:
         text = (await start(rounds, run, question=task.question, hint=""))["text"]
-    except WorkflowError:  # no turns or no tokens were left
+    except WorkflowError:  # no turns or tokens were left, or it didn't get on
         answered = False
     how = judge(task, world, text, answered)
     seen = {"name": task.name, "level": task.level, "how": how, "text": text, "calls": world.calls}
     return {**seen, "turns": run.replies, "tokens": run.tokens}
 
-# %% ../../nbs/07_agents/11_success.ipynb #8827b01f
+# %% ../../nbs/07_agents/11_success.ipynb #b388cede
 def pass_hat_k(
     successes: Sequence[int],  # c of each task
     runs: int,  # n of each task
