@@ -6,7 +6,7 @@
 __all__ = ['USER', 'team_accuracy', 'rights_correlation', 'Message', 'Board', 'Tried', 'Worker', 'message_schema', 'read_message',
            'Supervisor', 'Debate']
 
-# %% ../../nbs/07_agents/10_team.ipynb #9943b230
+# %% ../../nbs/07_agents/10_team.ipynb #7c0604bd
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from .agent import Agent, Run
 from .client import LLMRequest
@@ -24,7 +23,7 @@ from ..prompting.prompts import Template
 from ..prompting.reasoning import vote
 from ..training.judges import EndpointError
 
-# %% ../../nbs/07_agents/10_team.ipynb #02435ae8
+# %% ../../nbs/07_agents/10_team.ipynb #6f6e6fd5
 def team_accuracy(
     p: float,  # how often one voter is right
     n: int,  # voters, an odd number
@@ -43,8 +42,10 @@ def team_accuracy(
     alone = sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n // 2 + 1, n + 1))
     return shared * p + (1 - shared) * alone
 
-# %% ../../nbs/07_agents/10_team.ipynb #4c473aa0
-def rights_correlation(right: Float[np.ndarray, "questions n"]) -> float:
+# %% ../../nbs/07_agents/10_team.ipynb #34e1b2e6
+def rights_correlation(
+    right: Any,  # a row a question, a column a voter: True and False, or 1 and 0
+) -> float:
     """How far the rights of two voters correlate, over all pairs: 0 alone, 1 all the same.
 
     `ValueError` for fewer than two voters, and where all answers are right, or all wrong.
@@ -59,7 +60,7 @@ def rights_correlation(right: Float[np.ndarray, "questions n"]) -> float:
     both = (of_question * (of_question - 1)).mean() / (n * (n - 1))  # two voters are right
     return float((both - p**2) / (p * (1 - p)))
 
-# %% ../../nbs/07_agents/10_team.ipynb #20e5e013
+# %% ../../nbs/07_agents/10_team.ipynb #39171ec0
 @dataclass(frozen=True)
 class Message:
     "What one member of a team says to another."
@@ -100,7 +101,7 @@ class Board:
         messages, self._waiting[name] = self._waiting[name], []
         return messages
 
-# %% ../../nbs/07_agents/10_team.ipynb #9fe63e1c
+# %% ../../nbs/07_agents/10_team.ipynb #af181b7e
 class Tried:
     """A part whose failure is a result: `NAME_failed` says why it failed, and is '' if it didn't.
 
@@ -130,7 +131,7 @@ class Tried:
 
         return {f"{self.name}_failed": await run.once(key, noted)}  # the log's, if it has one
 
-# %% ../../nbs/07_agents/10_team.ipynb #b1835abd
+# %% ../../nbs/07_agents/10_team.ipynb #95f194ca
 USER = "user"  # who asked the team
 
 
@@ -159,7 +160,7 @@ def read_message(text: str, names: Sequence[str]) -> tuple[str, str]:
         raise ValueError(f"there is no member {to!r}; there are: {', '.join(names)}")
     return to, content
 
-# %% ../../nbs/07_agents/10_team.ipynb #bd38b7ae
+# %% ../../nbs/07_agents/10_team.ipynb #0abdd18d
 class Supervisor:
     "A model that writes messages: to a worker, who answers it, or to the user, which ends it."
 
@@ -243,7 +244,7 @@ def _text(value: Any) -> str:
 def _filled(template: Template, values: State) -> str:
     return template.fill(**{name: _text(values[name]) for name in template.variables})
 
-# %% ../../nbs/07_agents/10_team.ipynb #f7dabfec
+# %% ../../nbs/07_agents/10_team.ipynb #8409c0ce
 class Debate:
     "Several agents answer, read each other's answers, and answer again (Du and others 2023)."
 
