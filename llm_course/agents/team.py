@@ -6,7 +6,7 @@
 __all__ = ['USER', 'team_accuracy', 'rights_correlation', 'Message', 'Board', 'Tried', 'Worker', 'message_schema', 'read_message',
            'Supervisor', 'Debate']
 
-# %% ../../nbs/07_agents/10_team.ipynb #9d7b97f1
+# %% ../../nbs/07_agents/10_team.ipynb #867a1444
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ from ..prompting.prompts import Template
 from ..prompting.reasoning import vote
 from ..training.judges import EndpointError
 
-# %% ../../nbs/07_agents/10_team.ipynb #275feb5f
+# %% ../../nbs/07_agents/10_team.ipynb #7c68fe48
 def team_accuracy(
     p: float,  # how often one voter is right
     n: int,  # voters, an odd number
@@ -42,7 +42,7 @@ def team_accuracy(
     alone = sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n // 2 + 1, n + 1))
     return shared * p + (1 - shared) * alone
 
-# %% ../../nbs/07_agents/10_team.ipynb #19f6db3a
+# %% ../../nbs/07_agents/10_team.ipynb #89e0de83
 def rights_correlation(
     right: Any,  # a row a question, a column a voter: True and False, or 1 and 0
 ) -> float:
@@ -60,7 +60,7 @@ def rights_correlation(
     both = (of_question * (of_question - 1)).mean() / (n * (n - 1))  # two voters are right
     return float((both - p**2) / (p * (1 - p)))
 
-# %% ../../nbs/07_agents/10_team.ipynb #7777f0fa
+# %% ../../nbs/07_agents/10_team.ipynb #8e86fa0e
 @dataclass(frozen=True)
 class Message:
     "What one member of a team says to another."
@@ -101,7 +101,7 @@ class Board:
         messages, self._waiting[name] = self._waiting[name], []
         return messages
 
-# %% ../../nbs/07_agents/10_team.ipynb #728c8831
+# %% ../../nbs/07_agents/10_team.ipynb #398dc884
 class Tried:
     """A part whose failure is a result: `NAME_failed` says why it failed, and is '' if it didn't.
 
@@ -131,7 +131,7 @@ class Tried:
 
         return {f"{self.name}_failed": await run.once(key, noted)}  # the log's, if it has one
 
-# %% ../../nbs/07_agents/10_team.ipynb #7f427fd3
+# %% ../../nbs/07_agents/10_team.ipynb #0c3b8c5e
 USER = "user"  # who asked the team
 
 
@@ -160,7 +160,7 @@ def read_message(text: str, names: Sequence[str]) -> tuple[str, str]:
         raise ValueError(f"there is no member {to!r}; there are: {', '.join(names)}")
     return to, content
 
-# %% ../../nbs/07_agents/10_team.ipynb #18df6c58
+# %% ../../nbs/07_agents/10_team.ipynb #b69d3be2
 class Supervisor:
     "A model that writes messages: to a worker, who answers it, or to the user, which ends it."
 
@@ -244,7 +244,7 @@ def _text(value: Any) -> str:
 def _filled(template: Template, values: State) -> str:
     return template.fill(**{name: _text(values[name]) for name in template.variables})
 
-# %% ../../nbs/07_agents/10_team.ipynb #193e4e38
+# %% ../../nbs/07_agents/10_team.ipynb #8ca78c1e
 class Debate:
     "Several agents answer, read each other's answers, and answer again (Du and others 2023)."
 
