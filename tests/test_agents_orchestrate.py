@@ -57,11 +57,11 @@ CHECK = "{passage}\n\nClaim: {answer}\n\nDoes the text say so?"
 FORM = "Question: {question}\nAnswer: {answer}\n\nGive the question's topic and the answer."
 
 
-class Verdict(BaseModel):
+class Verdict(BaseModel, extra="forbid"):
     supported: bool
 
 
-class Card(BaseModel):
+class Card(BaseModel, extra="forbid"):
     topic: str = Field(max_length=40)
     answer: str = Field(max_length=150)
 
@@ -69,7 +69,6 @@ class Card(BaseModel):
 look_up = reference_tool()
 
 
-# nbs/07_agents/12_orchestrate.ipynb #8554e650
 def our_job(llm):
     class Find:
         name = "find"

@@ -66,7 +66,7 @@ class Prices:
         written = usage.completion_tokens * self.completion
         return (fresh * self.prompt + usage.cached_tokens * cached + written) / 1e6
 
-# %% ../../nbs/07_agents/12_orchestrate.ipynb #95022430
+
 class Spent(NamedTuple):
     "What a part of a run has taken."
 
