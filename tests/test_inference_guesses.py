@@ -78,28 +78,6 @@ def shares_by_kind(rounds: list[tuple[str, int, int]]) -> dict[str, float]:
     return {kind: kept[kind] / judged[kind] for kind in kept if judged[kind]}
 
 
-# nbs/05_inference/03_guesses.ipynb #b2bdc9a0
-def test_rounds_that_are_timed_read_what_they_should():
-    """reading_costs times rounds that read 1, 2, … tokens, several of each in a row."""
-    model = varied_model()
-    read, hidden_states = [], model.hidden_states
-
-
-    def watched(ids, *given):
-        read.append(ids.shape[1])
-        return hidden_states(ids, *given)
-
-
-    model.hidden_states = watched
-    counts = [0, 3, 3, 1]
-    assert len(round_seconds(model, counts, held=20)) == 4
-    assert read[0] == 21 and read[1:5] == [1 + n for n in counts], read
-    read.clear()
-    found = reading_costs(model, 3, held=20, rounds=2)
-    assert len(found) == 3 and min(found) > 0
-    assert read[1 + FIRST :][: 3 * (CHANGED + 2)] == [n for n in (1, 2, 3) for _ in range(CHANGED + 2)]
-
-
 # nbs/05_inference/03_guesses.ipynb #8e7c7abc
 def test_the_best_number_is_the_best_of_all():
     from fastcore.test import expect_fail
@@ -120,6 +98,28 @@ def test_the_best_number_is_the_best_of_all():
         best_guesses(0.5, 0.0, [])
     with expect_fail(ValueError, "acceptance is a share"):
         best_guesses(1.5, 0.0, [1.0, 2.0])
+
+
+# nbs/05_inference/03_guesses.ipynb #b2bdc9a0
+def test_rounds_that_are_timed_read_what_they_should():
+    """reading_costs times rounds that read 1, 2, … tokens, several of each in a row."""
+    model = varied_model()
+    read, hidden_states = [], model.hidden_states
+
+
+    def watched(ids, *given):
+        read.append(ids.shape[1])
+        return hidden_states(ids, *given)
+
+
+    model.hidden_states = watched
+    counts = [0, 3, 3, 1]
+    assert len(round_seconds(model, counts, held=20)) == 4
+    assert read[0] == 21 and read[1:5] == [1 + n for n in counts], read
+    read.clear()
+    found = reading_costs(model, 3, held=20, rounds=2)
+    assert len(found) == 3 and min(found) > 0
+    assert read[1 + FIRST :][: 3 * (CHANGED + 2)] == [n for n in (1, 2, 3) for _ in range(CHANGED + 2)]
 
 
 # nbs/05_inference/03_guesses.ipynb #f54b0e0a
@@ -225,10 +225,10 @@ def test_the_first_guesses_are_single():
 
     adaptive = AdaptiveK(Asked(), [1.0, 1.0, 1.0, 1.0])
     taken = [len(adaptive.propose([1] * n, 3, None).ids) for n in (1, 2, 3)]
-    assert taken == [1, 1, 3] == asked_for and adaptive.guess < 0.01
+    assert taken == [1, 1, 3] == asked_for and adaptive.prices.guess < 0.01
     for kept, taken in ((0.02, 0), (0.08, 1)):  # 1.02 / 1.04 and 1.08 / 1.04 times as fast
         adaptive = AdaptiveK(Asked(), [1.0, 1.04])
-        adaptive.kept, adaptive.judged = kept, 1.0
+        adaptive.counts.kept, adaptive.counts.judged = kept, 1.0
         assert len(adaptive.propose([1], 1, None).ids) == taken
 
 
@@ -246,7 +246,7 @@ def test_the_first_guesses_are_single():
 
     adaptive = AdaptiveK(Lazy(), [1e-4, 1.1e-4])
     played([1] * 40, adaptive, 1)
-    assert 0.002 <= adaptive.guess < 0.05, adaptive.guess  # without what it had missed
+    assert 0.002 <= adaptive.prices.guess < 0.05  # without what it had missed
 
 
 # nbs/05_inference/03_guesses.ipynb #9d30d6dc

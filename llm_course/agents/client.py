@@ -20,8 +20,10 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from functools import cache
 from itertools import chain
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -91,8 +93,10 @@ class LLMRequest:
         own = tuple(copy.deepcopy(dict(message)) for message in self.messages)
         object.__setattr__(self, "messages", own)
         _check_settings(self)
-        object.__setattr__(self, "tools", copy.deepcopy(tuple(self.tools)))
-        object.__setattr__(self, "schema", copy.deepcopy(self.schema))
+        for name in ("stop", "tools"):
+            object.__setattr__(self, name, tuple(copy.deepcopy(list(getattr(self, name)))))
+        for name in ("tool_choice", "schema"):
+            object.__setattr__(self, name, copy.deepcopy(getattr(self, name)))
 
     def body(self) -> dict[str, Any]:
         "The request in the form of OpenAI's API, without the name of a model."
@@ -352,6 +356,11 @@ def backoff(
     "A random wait below a bound that doubles with each failure. Source: Brooker 2015, full jitter."
     return chance() * min(longest, base * 2.0 ** min(attempt, 60))  # a float ends at 2¹⁰²⁴
 
+# %% ../../nbs/07_agents/04_client.ipynb #0052526d
+def _broken(message: str, answer: _Answer) -> Exception:
+    "The error for an answer that goes wrong: it may pass as long as nothing has been given."
+    return BrokenAnswer(message, answer.text) if answer.begun else _Passing(message)
+
 # %% ../../nbs/07_agents/04_client.ipynb #f3e36cea
 @cache
 def _tls() -> ssl.SSLContext:
@@ -368,11 +377,6 @@ def _event(data: str, url: str, answer: _Answer) -> dict[str, Any]:
     if not isinstance(event, dict) or "error" in event:
         raise _broken(f"{url} failed: {_said(data.encode())}", answer)
     return event
-
-
-def _broken(message: str, answer: _Answer) -> Exception:
-    "The error for an answer that goes wrong: it may pass as long as nothing has been given."
-    return BrokenAnswer(message, answer.text) if answer.begun else _Passing(message)
 
 # %% ../../nbs/07_agents/04_client.ipynb #2a4f46cd
 class OpenAILLM:
@@ -613,10 +617,10 @@ class Replay:
     def _missing(self, body: dict[str, Any]) -> str:
         if _key(body) in self._left:
             return f"this request was recorded in {self.path} less often than it is asked now"
-        others = [_differences(json.loads(key), body) for key in self._left]
-        nearest = min(others, key=len, default=[])
-        where = "; ".join(nearest[:3]) or "it is empty"
-        return f"{self.path} doesn't hold this request. The nearest one differs: {where}"
+        close = get_close_matches(_key(body), list(self._left), 1, 0.0)
+        where = _differences(json.loads(close[0]), body)[:3] if close else ["it is empty"]
+        said = f"{self.path} doesn't hold this request. The nearest one differs:"
+        return f"{said} {'; '.join(where)}"
 
 
 def _key(body: Mapping[str, Any]) -> str:
@@ -632,4 +636,8 @@ def _differences(old: Any, new: Any, at: str = "") -> list[str]:
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         inner = [_differences(a, b, f"{at}[{i}]") for i, (a, b) in enumerate(zip(old, new))]
         return sum(inner, [])
-    return [] if old == new else [f"{at}: {str(old)[:80]!r} recorded, {str(new)[:80]!r} asked"]
+    if old == new:
+        return []
+    a, b = str(old), str(new)
+    begin = max(len(commonprefix([a, b])) - 20, 0)  # long texts are shown from where they part
+    return [f"{at}: {a[begin:][:80]!r} recorded, {b[begin:][:80]!r} asked"]

@@ -75,6 +75,10 @@ class Tool:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
 
+    def check(self, arguments: Any) -> None:
+        "`ToolError` unless the arguments fit the schema."
+        _check_value(self.name, self.parameters, arguments)
+
     def schema(self) -> dict[str, Any]:
         "The tool as a request to a model holds it."
         return {
@@ -126,7 +130,7 @@ def parse_arguments(tool: Tool, text: str) -> dict[str, Any]:
         arguments = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ToolError(f"{tool.name}: the arguments aren't JSON ({error})") from None
-    _check_value(tool.name, tool.parameters, arguments)
+    tool.check(arguments)
     return arguments
 
 
