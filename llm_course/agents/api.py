@@ -72,7 +72,7 @@ class ApiError(Exception):
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
-# %% ../../nbs/07_agents/02_api.ipynb #9b217c21
+# %% ../../nbs/07_agents/02_api.ipynb #a8af9f2f
 def _wrong(said: str, *param: str) -> PydanticCustomError:
     "What a check of one's own raises; `param`: the field at fault, from the class's place on."
     return PydanticCustomError("wrong_field", "{said}", {"said": said, "param": list(param)})
@@ -502,7 +502,7 @@ def _source(body: Common) -> str:
     "The field that the prompt comes from."
     return "messages" if isinstance(body, ChatRequest) else "prompt"
 
-# %% ../../nbs/07_agents/02_api.ipynb #b6c60282
+# %% ../../nbs/07_agents/02_api.ipynb #9412ac50
 def _pick(body: Common) -> Pick:
     if body.temperature == 0:
         return greedy
@@ -787,7 +787,7 @@ def chat_messages(body: ChatRequest) -> list[dict[str, str]]:
             rows.insert(0, {"role": "system", "content": said})
     return rows
 
-# %% ../../nbs/07_agents/02_api.ipynb #babe2c11
+# %% ../../nbs/07_agents/02_api.ipynb #60fdf6e4
 def chat_prompt(tokenizer: Tokenizer, body: ChatRequest) -> list[int]:
     "The ids of a chat; where a call is required they end with its opening."
     ids = encode_messages(tokenizer, chat_messages(body))
