@@ -10,28 +10,25 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import cache
-from types import SimpleNamespace
 
 import torch
 from fastcore.test import expect_fail
 
 from llm_course.agents.text import (
     AsyncEngine,
-    Reader,
     ScoreKeeper,
     StopStrings,
     TextDecoder,
     TextRequest,
-    TokenScore,
     awrite,
     awrite_all,
     begin,
     write,
 )
 from llm_course.core import fetch_model
-from llm_course.inference.engine import Engine, Usage
+from llm_course.inference.engine import Engine
 from llm_course.prompting.sampling import Sampler
-from llm_course.transformers.generation import LanguageModel, greedy
+from llm_course.transformers.generation import LanguageModel
 from llm_course.transformers.model import Config, Transformer
 from llm_course.transformers.tokens import Tokenizer
 
@@ -149,21 +146,18 @@ def test_stop_strings_hold_back_no_more_than_they_must():
 # nbs/07_agents/01_text.ipynb #0a09e5fa
 def test_a_score_is_told_when_all_of_its_token_is_shown():
     """The scores of an answer tell nothing of the text that a stop string hides"""
-    tokenizer = the_tokenizer()
+    small = tiny_lm()
 
 
     def told(text, stop):
-        "The text of an answer, and of the tokens whose scores are told."
-        ids = tokenizer.encode(text)
-        keeper = ScoreKeeper(greedy, 0)
-        keeper.taken = [TokenScore(token, 0.0, []) for token in ids]
-        reader = Reader(tokenizer, TextRequest(ids=[1], max_new_tokens=99, stop=stop, top=0), keeper)
-        pieces = [reader.read([token]) for token in ids]
-        assert reader.stopped
-        stream = SimpleNamespace(reason="cancelled", usage=Usage(prompt=1, cached=0, new=len(ids)))
-        pieces.append(reader.end(stream))
+        "What is shown of an answer that is this text, and the tokens whose scores are told."
+        ids = iter(small.tokenizer.encode(text))
+        pick = lambda scores, generator: torch.tensor([next(ids)])
+        request = TextRequest(ids=[1], max_new_tokens=99, pick=pick, stop=stop, top=1)
+        pieces = list(write(Engine(small, n_blocks=16), request))
+        assert pieces[-1].reason == "stop"
         tokens = [score.token for piece in pieces for score in piece.scores]
-        return "".join(piece.text for piece in pieces), tokenizer.decode(tokens)
+        return "".join(piece.text for piece in pieces), small.tokenizer.decode(tokens)
 
 
     assert told("It is Paris", ("ris",)) == ("It is Pa", "It is")
