@@ -11,7 +11,7 @@ from functools import cache
 
 import torch
 from fastcore.test import expect_fail
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from llm_course.agents import api
 from llm_course.agents.api import (
@@ -25,7 +25,7 @@ from llm_course.agents.api import (
     chat_messages,
     chat_prompt,
 )
-from llm_course.agents.text import AsyncEngine, TextRequest, write
+from llm_course.agents.text import AsyncEngine, Piece, TextRequest, begin, write
 from llm_course.core import fetch_model
 from llm_course.prompting.structured import TokenMask, json_mask, token_bytes
 from llm_course.transformers.generation import LanguageModel
@@ -52,7 +52,7 @@ def chat(text="Hello", **fields):
     return {"model": "tiny", "messages": [{"role": "user", "content": text}], **fields}
 
 
-def refused(body, kind=None):
+def told(body, kind=None):
     "What a client is told about a body; None: it is fine."
     try:
         (kind or ChatRequest).model_validate(body)
@@ -123,7 +123,7 @@ def run_calls(message, functions):
 
 # nbs/07_agents/02_api.ipynb #4c701dd0
 def test_an_unknown_field_is_refused_by_name_wherever_it_stands():
-    """A field that no one knows gets a 400 that names it, in each object of a request"""
+    """A field that no one knows gets a 400 that names it, in each object, whatever its value"""
     called = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     function = {"name": "f", "description": "d", "parameters": {"type": "object"}}
     schema = {"name": "s", "schema": {"type": "object"}}
@@ -157,23 +157,22 @@ def test_an_unknown_field_is_refused_by_name_wherever_it_stands():
 
     met = set()
     for whole in (everything, formed, formed_too):
-        assert refused(whole) is None
+        assert told(whole) is None
         for path in places(whole):
             for name in ("colour", "Colour-2", "content_"):
                 spoilt = copy.deepcopy(whole)
                 inner = spoilt
                 for key in path:
                     inner = inner[key]
-                inner[name] = "red"
-                error = refused(spoilt)
-                assert error is not None and error.status == 400, (path, name)
-                assert error.param == ".".join(map(str, (*path, name))), (path, error.param)
-                inner[name] = None  # null: not given
-                assert refused(spoilt) is None
+                for value in ("red", None, False):
+                    inner[name] = value
+                    error = told(spoilt)
+                    assert error is not None and error.status == 400, (path, name, value)
+                    assert error.param == ".".join(map(str, (*path, name))), (path, error.param)
             met.add(tuple(key for key in path if isinstance(key, str)))
     assert len(met) == 13  # kinds of objects
     plain = {"model": "m", "prompt": "a", "colour": "red"}
-    assert refused(plain, CompletionRequest).param == "colour"
+    assert told(plain, CompletionRequest).param == "colour"
 
 
 # nbs/07_agents/02_api.ipynb #sv020015
@@ -206,6 +205,10 @@ def test_what_is_wrong_is_refused_where_it_is_wrong():
         "tool_choice": [chat(tool_choice="required")],
         "top_logprobs": [chat(top_logprobs=3)],
         "audio": [chat(audio={"voice": "x"})],
+        "echo": [chat(echo=True)],
+        "temprature": [chat(temprature=None), chat(temprature=False)],
+        "max_completion_tokens": [chat(max_tokens=5, max_completion_tokens=9)],
+        "messages.0.audio": [chat(messages=[{"role": "user", "content": "a", "audio": {"id": "1"}}])],
         "response_format.json_schema": [
             chat(response_format={"type": "json_schema"}),
             chat(response_format={"type": "text", "json_schema": {"name": "x", "schema": {}}}),
@@ -220,29 +223,31 @@ def test_what_is_wrong_is_refused_where_it_is_wrong():
     }
     for param, bodies in wrong.items():
         for body_ in bodies:
-            error = refused(body_)
+            error = told(body_)
             assert error is not None and error.param == param, (body_, error and error.param)
             assert error.status == 400 and len(str(error)) > len(param) + 5
     for body_ in ([], "text"):
-        assert refused(body_).param is None
-    assert "did you mean temperature?" in str(refused(chat(temprature=0)))
-    assert "did you mean json?" in str(refused(chat(structured_outputs={"jsonn": {}})))
+        assert told(body_).param is None
+    assert "did you mean temperature?" in str(told(chat(temprature=0)))
+    assert "did you mean json?" in str(told(chat(structured_outputs={"jsonn": {}})))
     plain = {"model": "m", "prompt": "a"}
     form = plain | {"response_format": {"type": "json_object"}}  # for chats: it would change the answer
-    assert refused(form, CompletionRequest).param == "response_format"
-    assert refused(plain | {"user": "me", "best_of": None}, CompletionRequest) is None
+    assert told(form, CompletionRequest).param == "response_format"
+    assert told(plain | {"user": "me", "best_of": None}, CompletionRequest) is None
     own = {"role": "assistant", "content": "a", "refusal": None, "name": "b"}  # an answer, sent back
+    own |= {"audio": None, "function_call": None, "tool_calls": None, "annotations": []}
     fine = [
         chat(user="me", metadata={"a": 1}, store=False, service_tier="auto", parallel_tool_calls=True),
-        chat(temperature=None, stop=None, functions=None, temprature=None),
+        chat(temperature=None, stop=None, functions=None, echo=False, suffix=""),
+        chat(max_tokens=5, max_completion_tokens=5),
         chat(structured_outputs={"json": {"type": "object"}, "regex": None}),
         chat(messages=[{"role": "assistant", "tool_calls": [call | {"index": 0}]}, own]),
         chat(tools=[{"type": "function", "function": {"name": "f", "strict": True}}]),
         chat(temperature=1, stop="x", top_k=-1),
     ]
-    assert all(refused(body_) is None for body_ in fine)
-    assert refused({"model": "m", "prompt": [1, 2]}, CompletionRequest) is None
-    assert refused({"model": "m", "prompt": []}, CompletionRequest).param == "prompt"
+    assert all(told(body_) is None for body_ in fine)
+    assert told({"model": "m", "prompt": [1, 2]}, CompletionRequest) is None
+    assert told({"model": "m", "prompt": []}, CompletionRequest).param == "prompt"
 
 
 # nbs/07_agents/02_api.ipynb #sv020034
@@ -270,6 +275,10 @@ def test_the_chunks_of_a_stream_add_up_to_the_whole_answer():
     assert reply.last()[0]["usage"] == whole["usage"] and not reply.last()[0]["choices"]
     assert whole["usage"]["total_tokens"] == 18 + whole["usage"]["prompt_tokens"]
     json.dumps(whole, allow_nan=False)
+    late = reply.choice(0, Piece(reason="deadline", usage=reply.usages[0]._replace(new=3)))
+    assert late["finish_reason"] == "length"
+    with expect_fail(api.ApiError, "no time was left"):
+        reply.choice(0, Piece(reason="deadline", usage=reply.usages[0]._replace(new=0)))
     plain, its = answers(
         small, {"model": "m", "prompt": [[1, 2], [1, 2, 3]], "max_tokens": 5, "logprobs": 1}
     )
@@ -331,7 +340,7 @@ def test_forms_hold_the_answer():
             answers(small, chat(**fields), Limits(choices=4, tokens=10))
     with expect_fail(api.ApiError, "together they may be"):
         answers(small, chat("a " * 3000))
-    assert refused({"model": "m", "prompt": ""}, CompletionRequest).param == "prompt"
+    assert told({"model": "m", "prompt": ""}, CompletionRequest).param == "prompt"
     with expect_fail(api.ApiError, "outside the vocabulary"):
         answers(small, {"model": "m", "prompt": [10**6]})
     reply, choices = answers(small, chat())  # nothing said: as much as the server allows
@@ -437,7 +446,7 @@ def test_solution_run_calls():
     )
     assert rows[1] == {"role": "tool", "tool_call_id": "0", "content": "3"}
     assert "failed" in rows[2]["content"] and "no function fly" in rows[3]["content"]
-    assert refused(chat(messages=[{"role": "user", "content": "Add."}, *rows])) is None
+    assert told(chat(messages=[{"role": "user", "content": "Add."}, *rows])) is None
     assert run_calls({"role": "assistant", "content": "Hi"}, {}) == [
         {"role": "assistant", "content": "Hi"}
     ]

@@ -143,6 +143,32 @@ def test_stop_strings_hold_back_no_more_than_they_must():
         StopStrings("END")
 
 
+# nbs/07_agents/01_text.ipynb #0a09e5fa
+def test_a_score_is_told_when_all_of_its_token_is_shown():
+    """The scores of an answer tell nothing of the text that a stop string hides"""
+    small = tiny_lm()
+
+
+    def told(text, stop):
+        "What is shown of an answer that is this text, and the tokens whose scores are told."
+        ids = iter(small.tokenizer.encode(text))
+        pick = lambda scores, generator: torch.tensor([next(ids)])
+        request = TextRequest(ids=[1], max_new_tokens=99, pick=pick, stop=stop, top=1)
+        pieces = list(write(Engine(small, n_blocks=16), request))
+        assert pieces[-1].reason == "stop"
+        tokens = [score.token for piece in pieces for score in piece.scores]
+        return "".join(piece.text for piece in pieces), small.tokenizer.decode(tokens)
+
+
+    assert told("It is Paris", ("ris",)) == ("It is Pa", "It is")
+    assert told("It is so.</answer>", ("</answer>",)) == ("It is so.", "It is so.")
+    assert told("a ☕ b", ("☕",)) == ("a ", "a")  # the token 20 e2 begins the cup
+    assert told("a ☕ b", (" b",)) == ("a ☕", "a ☕")
+    for text in ("2 < 3 </b>, yes</answer>", "чай ☺ </answer>"):
+        shown, said = told(text, ("</answer>",))
+        assert shown.startswith(said) and len(shown) - len(said) <= 1
+
+
 # nbs/07_agents/01_text.ipynb #sv010037
 def test_the_answer_of_a_reader_is_what_generate_writes():
     from llm_course.transformers.generation import generate
@@ -192,17 +218,15 @@ def test_a_stop_string_ends_the_request_and_frees_its_blocks():
     pieces = list(write(engine, request))
     assert "".join(piece.text for piece in pieces) == whole.partition(middle)[0]
     assert pieces[-1].reason == "stop" and pieces[-1].usage.new < 20
-    for first in range(4, len(whole) - 4, 3):  # tokens of which nothing is shown give no scores
+    for first in range(4, len(whole) - 4, 3):  # tokens that aren't shown whole give no scores
         stop = (whole[first : first + 4],)
         request = TextRequest(ids=[9], max_new_tokens=20, stop=stop, top=1)
         pieces = list(write(engine, request))
         text = "".join(piece.text for piece in pieces)
         tokens = [score.token for piece in pieces for score in piece.scores]
-        decoder = TextDecoder(small.tokenizer)
-        parts = [decoder.add(token) for token in tokens]
-        assert "".join(parts).startswith(text)
-        assert len("".join(parts[:-1])) < len(text) or not tokens
-        assert len(tokens) <= pieces[-1].usage.new
+        ids = list(begin(engine, request)[0])[: pieces[-1].usage.new]
+        starts = [small.tokenizer.decode(ids[:n], skip_special=True) for n in range(len(ids) + 1)]
+        assert tokens == ids[: max(n for n, start in enumerate(starts) if text.startswith(start))]
         for size in (2, 5, 20):  # and as many if several tokens come at once
             stream, reader = begin(engine, request)
             ids = list(stream)

@@ -72,25 +72,38 @@ class ApiError(Exception):
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
+# %% ../../nbs/07_agents/02_api.ipynb #a8af9f2f
+def _wrong(said: str, *param: str) -> PydanticCustomError:
+    "What a check of one's own raises; `param`: the field at fault, from the class's place on."
+    return PydanticCustomError("wrong_field", "{said}", {"said": said, "param": list(param)})
+
+
+def _no_such(name: str, known: Sequence[str], instead: Mapping[str, str]) -> str:
+    if name in instead:
+        return f"not supported here: {instead[name]}"
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"there is no such field here; {hint}"
+
 # %% ../../nbs/07_agents/02_api.ipynb #4674043a
 class Checked(BaseModel):
-    "An object of a request. null: the field isn't given. What is unknown is refused by name."
+    "An object of a request: a name that it doesn't know is refused, whatever its value."
 
     harmless: ClassVar[tuple[str, ...]] = ()  # OpenAI's fields that change no answer here
-    instead: ClassVar[Mapping[str, str]] = {}  # fields that would, and what to give instead
+    instead: ClassVar[Mapping[str, str]] = {}  # its fields that would; what to give instead
 
     @model_validator(mode="before")
     @classmethod
     def all_known(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given  # Pydantic says what is wrong
-        given = {name: value for name, value in given.items() if value is not None}
-        known = [field.alias or name for name, field in cls.model_fields.items()]
+        names = [field.alias or name for name, field in cls.model_fields.items()]
         for name, value in given.items():
-            is_off = name in cls.instead and value in (False, "")
-            if name not in known and name not in cls.harmless and not is_off:
-                raise _wrong(_no_such(str(name), known, cls.instead), str(name))
-        return given
+            is_known = name in names or name in cls.harmless
+            is_off = name in cls.instead and not value  # null, false, or empty
+            if not is_known and not is_off:
+                raise _wrong(_no_such(name, names, cls.instead), name)
+        return {name: given[name] for name in names if given.get(name) is not None}
 
 # %% ../../nbs/07_agents/02_api.ipynb #bb81e061
 def refusal(errors: Sequence[Mapping[str, Any]]) -> ApiError:
@@ -112,19 +125,6 @@ def _path(error: Mapping[str, Any]) -> list[str]:
     names = [part for part in error["loc"] if part not in ("body", "str", "int")]
     place = [str(name) for name in names if isinstance(name, int) or re.fullmatch("[a-z_]+", name)]
     return place + error["ctx"]["param"] if error["type"] == "wrong_field" else place
-
-
-def _wrong(said: str, *param: str) -> PydanticCustomError:
-    "What a check of one's own raises; `param`: the field at fault, from the class's place on."
-    return PydanticCustomError("wrong_field", "{said}", {"said": said, "param": list(param)})
-
-
-def _no_such(name: str, known: Sequence[str], instead: Mapping[str, str]) -> str:
-    if name in instead:
-        return f"not supported here: {instead[name]}"
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    return f"there is no such field here; {hint}"
 
 
 def _why(error: Mapping[str, Any]) -> str:
@@ -237,6 +237,7 @@ class Message(Checked):
     "One turn of a chat."
 
     harmless: ClassVar = ("name", "refusal", "annotations")  # templates have no place for them
+    instead: ClassVar = {"function_call": "give tool_calls", "audio": "this server reads text"}
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
     tool_calls: list[ToolCall] | None = None
@@ -338,6 +339,9 @@ class ChatRequest(Common):
         form = self.response_format and self.response_format.schema_of
         wanted = {"structured_outputs": self.structured_outputs, "response_format": form}
         forms = [name for name, value in wanted.items() if value is not None]
+        lengths = {self.max_tokens, self.max_completion_tokens} - {None}
+        if len(lengths) > 1:
+            raise _wrong("it contradicts max_tokens; give one of them", "max_completion_tokens")
         if self.top_logprobs and not self.logprobs:
             raise _wrong("it needs logprobs: true", "top_logprobs")
         if len(set(names)) < len(names):
@@ -473,6 +477,32 @@ class Limits:
     stall: float = 20.0  # seconds in which a reader may take nothing of its stream
 
 
+def _new_tokens(
+    engine: AsyncEngine, body: Common, prompt: int, most: int | None, limits: Limits
+) -> int:
+    "How many may follow `prompt` tokens. Raises `ApiError` if it can't be what was asked for."
+    pool = engine.scheduler.memory.pool
+    slots = pool.blocks.n_blocks * pool.block_size  # places for keys and values
+    context = min(engine.model.config.context, slots + 1)  # the last token needs no place
+    room = context - prompt
+    if (most or 0) > limits.tokens:
+        said = f"{most} new tokens were asked for; this server writes at most {limits.tokens}"
+        newer = getattr(body, "max_completion_tokens", None)
+        param = "max_completion_tokens" if newer else "max_tokens"
+        raise ApiError(400, said, param, "invalid_value")
+    if room < (most or 1):
+        said = f"the prompt has {prompt} tokens"
+        said += f", and {most} new ones were asked for" if most else ", and an answer at least one"
+        said += f"; together they may be {context}: shorten the prompt or ask for less"
+        raise ApiError(400, said, _source(body), "context_length_exceeded")
+    return most or min(room, limits.tokens)
+
+
+def _source(body: Common) -> str:
+    "The field that the prompt comes from."
+    return "messages" if isinstance(body, ChatRequest) else "prompt"
+
+# %% ../../nbs/07_agents/02_api.ipynb #9412ac50
 def _pick(body: Common) -> Pick:
     if body.temperature == 0:
         return greedy
@@ -484,21 +514,7 @@ def _requests(
     engine: AsyncEngine, body: Common, ids: list[int], most: int | None, top: int | None, limits
 ) -> list[TextRequest]:
     "`n` requests for one prompt. Raises `ApiError` for one that is too long."
-    where = "messages" if isinstance(body, ChatRequest) else "prompt"
-    pool = engine.scheduler.memory.pool
-    slots = pool.blocks.n_blocks * pool.block_size  # places for keys and values
-    context = min(engine.model.config.context, slots + 1)  # the last token needs no place
-    room = context - len(ids)
-    if (most or 0) > limits.tokens:
-        said = f"{most} new tokens were asked for; this server writes at most {limits.tokens}"
-        newer = getattr(body, "max_completion_tokens", None)
-        param = "max_completion_tokens" if newer else "max_tokens"
-        raise ApiError(400, said, param, "invalid_value")
-    if room < (most or 1):
-        said = f"the prompt has {len(ids)} tokens"
-        said += f", and {most} new ones were asked for" if most else ", and an answer at least one"
-        said += f"; together they may be {context}: shorten the prompt or ask for less"
-        raise ApiError(400, said, where, "context_length_exceeded")
+    new = _new_tokens(engine, body, len(ids), most, limits)
     rules = {
         "pick": _pick(body),
         "processors": _processors(engine.lm, body, len(ids)),
@@ -506,8 +522,7 @@ def _requests(
         "top": top,
         "deadline": limits.seconds,
     }
-    new = most or min(room, limits.tokens)
-    with _blaming(where):
+    with _blaming(_source(body)):
         _prompt_ids(engine.model, ids, new)  # raises for ids that aren't the model's, and for none
     seeds = [None if body.seed is None else body.seed + i for i in range(body.n)]
     return [TextRequest(ids=ids, max_new_tokens=new, seed=seed, **rules) for seed in seeds]
@@ -525,7 +540,7 @@ def text_requests(
         raise ApiError(400, said, "n" if body.n > 1 else "prompt", "invalid_value")
     found = []
     for prompt in prompts:
-        with _blaming("messages" if is_chat else "prompt"):
+        with _blaming(_source(body)):
             if is_chat:
                 ids = chat_prompt(tokenizer, body)
             else:
@@ -749,6 +764,11 @@ def _tools_prompt(functions: Sequence[Function]) -> str:
     )
 
 # %% ../../nbs/07_agents/02_api.ipynb #sv020080
+def _call_text(call: FunctionCall) -> str:
+    said = '{"name": ' + json.dumps(call.name) + ', "arguments": ' + call.arguments + "}"
+    return OPENING + said + CLOSING
+
+
 def chat_messages(body: ChatRequest) -> list[dict[str, str]]:
     "The messages as any template knows them: tools, calls and their results are texts."
     rows = []
@@ -757,11 +777,8 @@ def chat_messages(body: ChatRequest) -> list[dict[str, str]]:
         text = message.text
         if message.role == "tool":
             text = f"<tool_response>\n{text}\n</tool_response>"
-        for call in message.tool_calls or []:
-            name = json.dumps(call.function.name)
-            arguments = call.function.arguments
-            text += f'{OPENING}{{"name": {name}, "arguments": {arguments}}}{CLOSING}'
-        rows.append({"role": role, "content": text})
+        calls = [_call_text(call.function) for call in message.tool_calls or []]
+        rows.append({"role": role, "content": text + "".join(calls)})
     if body.callable_tools:
         said = _tools_prompt(body.callable_tools)
         if rows[0]["role"] == "system":
@@ -770,7 +787,7 @@ def chat_messages(body: ChatRequest) -> list[dict[str, str]]:
             rows.insert(0, {"role": "system", "content": said})
     return rows
 
-
+# %% ../../nbs/07_agents/02_api.ipynb #60fdf6e4
 def chat_prompt(tokenizer: Tokenizer, body: ChatRequest) -> list[int]:
     "The ids of a chat; where a call is required they end with its opening."
     ids = encode_messages(tokenizer, chat_messages(body))

@@ -10,7 +10,8 @@ __all__ = ['TextDecoder', 'StopStrings', 'TokenScore', 'ScoreKeeper', 'TextReque
 import asyncio
 import codecs
 import contextlib
-from bisect import bisect_left
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ class TextDecoder:
         "What the token completes. Tokens that have no text complete nothing."
         spelling = self._bytes[token] if token < len(self._bytes) else b""
         return self._utf8.decode(spelling)
+
+    @property
+    def waits(self) -> bool:
+        "Whether half a character is there."
+        return bool(self._utf8.getstate()[0])
 
     def end(self) -> str:
         "U+FFFD if half a character is left over."
@@ -158,7 +164,7 @@ class Reader:
         self._decoder = TextDecoder(tokenizer)
         self._stop = StopStrings(request.stop)
         self._keeper = keeper
-        self._starts: list[int] = []  # characters before each token
+        self._whole_at: list[int] = []  # for each token: so many characters show all of it
         self._decoded = 0  # characters of all tokens
         self._shown = 0  # characters that were given out
         self._given = 0  # tokens whose scores were given out
@@ -175,11 +181,11 @@ class Reader:
             if not self.stopped:
                 self.tokens += 1
                 new = self._decoder.add(token)
-                self._starts.append(self._decoded)
                 self._decoded += len(new)
+                self._whole_at.append(self._decoded + self._decoder.waits)
                 text += self._stop.add(new)
         self._shown += len(text)
-        return Piece(text, self._scores(bisect_left(self._starts, self._shown)))
+        return Piece(text, self._scores(self._whole()) if text else ())
 
     def end(self, stream: Stream) -> Piece:
         "The last piece."
@@ -187,15 +193,19 @@ class Reader:
         reason = "stop" if self.stopped else stream.reason
         usage = stream.usage._replace(new=self.tokens)
         self._shown += len(text)
-        shown = bisect_left(self._starts, self._shown) if self.stopped else self.tokens
-        return Piece(text, self._scores(shown), reason, usage)
+        whole = self._whole() if self.stopped else self.tokens
+        return Piece(text, self._scores(whole), reason, usage)
 
-    def _scores(self, shown: int) -> tuple[TokenScore, ...]:
-        "Of the first `shown` tokens, those that weren't given yet, but none that ends an answer."
+    def _whole(self) -> int:
+        "How many tokens have been shown to their last byte."
+        return bisect_right(self._whole_at, self._shown)
+
+    def _scores(self, whole: int) -> tuple[TokenScore, ...]:
+        "Of the first `whole` tokens, those that weren't given yet, but none that ends an answer."
         if self._keeper is None:
             return ()
-        new = self._keeper.taken[self._given : shown]
-        self._given = max(self._given, shown)
+        new = self._keeper.taken[self._given : whole]
+        self._given = max(self._given, whole)
         return tuple(score for score in new if score.token not in self._ends)
 
 
@@ -243,11 +253,12 @@ class _RingingEngine(Engine):
 
     def _hand_out(self) -> None:
         super()._hand_out()
-        bells = list(self._bells.items())
-        for loop in {loop for _, loop in bells}:
-            ours = [bell for bell, its in bells if its is loop]
+        bells_of = defaultdict(list)
+        for bell, loop in list(self._bells.items()):
+            bells_of[loop].append(bell)
+        for loop, bells in bells_of.items():
             with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits there
-                loop.call_soon_threadsafe(_ring, ours)
+                loop.call_soon_threadsafe(_ring, bells)
 
 
 def _ring(bells: list[asyncio.Event]) -> None:
