@@ -39,10 +39,10 @@ def calls(name, **arguments):
 # nbs/07_agents/09_mcp.ipynb #6130c8f6
 SAYS_HARMLESS = {"idempotentHint": True}  # what this means is told later
 THING = {"type": "object", "properties": {"thing": {"type": "string"}}, "required": ["thing"]}
-SUM = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
+AMOUNT = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
 OFFERS = [
     {"name": "price", "description": "The price of a thing.", "inputSchema": THING},
-    {"name": "pay", "description": "Pays.", "inputSchema": SUM, "annotations": SAYS_HARMLESS},
+    {"name": "pay", "description": "Pays.", "inputSchema": AMOUNT, "annotations": SAYS_HARMLESS},
 ]
 
 
@@ -129,7 +129,7 @@ def talk(server, *messages):
                 print(textwrap.fill(said, 96, subsequent_indent="  "))
 
 
-# nbs/07_agents/09_mcp.ipynb #085b3515
+# nbs/07_agents/09_mcp.ipynb #cb04815e
 async def bought(client, script, log=None, **how):
     "The answer of an agent that is told to pay, with the tools of a shop."
     tools = await mcp_tools(client, ["price", "pay"], **how)
@@ -629,6 +629,32 @@ async def test_foreign_tools_are_as_ours():
         given = hints and types.ToolAnnotations(**hints)
         (one,) = await from_a_list([[a(annotations=given)]], trust=trust)
         assert one.repeatable == repeatable, hints
+    paid = []
+
+
+    async def on_list_tools(context, params):
+        money = {"type": "object", "required": ["paid"]}
+        return types.ListToolsResult(tools=[a(output_schema=money)])
+
+
+    async def on_call_tool(context, params):
+        paid.append(params.name)
+        return types.CallToolResult(content=[], structured_content={})
+
+
+    for more, kind, message in (
+        ({}, ToolError, "a: Method not found"),  # refused
+        ({"on_call_tool": on_call_tool}, UnknownOutcome, "a gave no answer"),  # none that can be read
+    ):
+        silent = Server("silent", on_list_tools=on_list_tools, **more)
+        async with connected(Client(silent)) as client:
+            toolbox = Toolbox(await mcp_tools(client, ["a"]))
+            try:
+                await run("a")
+                raise AssertionError(message)
+            except ToolError as error:
+                assert type(error) is kind and message in str(error), error
+    assert paid == ["a"]
 
     # Ours, served and fetched: the same conversation, but for the words about a wrong argument.
     toolbox = Toolbox([calculate, now, reference_tool()])
