@@ -129,7 +129,7 @@ def talk(server, *messages):
                 print(textwrap.fill(said, 96, subsequent_indent="  "))
 
 
-# nbs/07_agents/09_mcp.ipynb #936ad7d3
+# nbs/07_agents/09_mcp.ipynb #1067c2c7
 async def bought(client, script, log=None, **how):
     "The answer of an agent that is told to pay, with the tools of a shop."
     tools = await mcp_tools(client, ["price", "pay"], **how)

@@ -188,7 +188,7 @@ def _foreign(
     schema = theirs.input_schema
     return ForeignTool(function, name, theirs.description or "", schema, repeatable, said)
 
-# %% ../../nbs/07_agents/09_mcp.ipynb #b4c78e8f
+# %% ../../nbs/07_agents/09_mcp.ipynb #5e44d09a
 async def offered(client: Client) -> dict[str, types.Tool]:
     "All tools that a server offers now, by name, in its own words."
     found: dict[str, types.Tool] = {}
@@ -284,7 +284,7 @@ async def connected(client: Client) -> AsyncIterator[Client]:
             holding.cancel()
         await asyncio.gather(holding, return_exceptions=True)
 
-# %% ../../nbs/07_agents/09_mcp.ipynb #87a379cb
+# %% ../../nbs/07_agents/09_mcp.ipynb #945ad1c2
 def fingerprint(one: ForeignTool) -> str:
     "All that a tool says of itself, as 32 digits that are others when a word of it changes."
     said = json.dumps(one.said, sort_keys=True)
