@@ -71,6 +71,17 @@ def succeeds(act, task):
     return judge(task, world, act(task, world), True) == "right"
 
 
+# nbs/07_agents/11_success.ipynb #384471bb
+def highest(rows, share):
+    reached = 0
+    for level in sorted({row["level"] for row in rows}):
+        right = [row["how"] == "right" for row in rows if row["level"] == level]
+        if sum(right) < share * len(right):
+            break
+        reached = level
+    return reached
+
+
 # nbs/07_agents/11_success.ipynb #7b111763
 def pass_at_k(successes, runs, k):
     none = sum(math.comb(runs - c, k) for c in successes)
@@ -265,6 +276,15 @@ def test_pass_hat_k_is_the_share_of_draws_that_all_succeed():
     for wrong in (dict(successes=[5]), dict(successes=[]), dict(successes=[-1]), dict(k=5)):
         with expect_fail(ValueError):
             pass_hat_k(**{"successes": [2], "runs": 4, "k": 2, **wrong})
+
+
+# nbs/07_agents/11_success.ipynb #a22ce7f4
+def test_solution_highest():
+    row = lambda level, how: {"level": level, "how": how}
+    rows = [row(1, "right"), row(2, "right"), row(2, "gave up"), row(3, "ran out"), row(4, "right")]
+    assert [highest(rows, share) for share in (0.0, 0.4, 0.5, 0.9)] == [4, 2, 2, 1]
+    assert highest([row(1, "gave up"), row(2, "right")], 0.5) == 0, "it fails on the first level"
+    assert highest(rows[::-1], 0.5) == 2, "the order of the rows doesn't matter"
 
 
 # nbs/07_agents/11_success.ipynb #92dde41d
