@@ -580,6 +580,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'llm_course/agents/success.py'),
                                            'llm_course.agents.success._has': ( '07_agents/success.html#_has',
                                                                                'llm_course/agents/success.py'),
+                                           'llm_course.agents.success._has_all': ( '07_agents/success.html#_has_all',
+                                                                                   'llm_course/agents/success.py'),
                                            'llm_course.agents.success._look_up': ( '07_agents/success.html#_look_up',
                                                                                    'llm_course/agents/success.py'),
                                            'llm_course.agents.success._question_at': ( '07_agents/success.html#_question_at',

@@ -132,7 +132,7 @@ def says(task: AgentTask, text: str) -> bool:
     if not text.strip() or len(text.split()) > 40:
         return False
     wanted = task.answer
-    if not all(_has(text, word) for word in wanted.get("words", ())):
+    if not _has_all(text, wanted.get("words", ())):
         return False
     if any(_has(text, word) for word in wanted.get("not_words", ())):
         return False
@@ -146,6 +146,10 @@ def _has(text: str, word: str) -> bool:
     pattern = r"\s+".join(map(re.escape, word.split()))
     return re.search(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE) is not None
 
+
+def _has_all(text: str, words: Sequence[str]) -> bool:
+    return all(_has(text, word) for word in words)
+
 # %% ../../nbs/07_agents/11_success.ipynb #7cb1fd81
 def serves(need: Mapping[str, Any], name: str, arguments: Mapping[str, Any]) -> bool:
     "Whether a call does what a task needs."
@@ -157,16 +161,19 @@ def serves(need: Mapping[str, Any], name: str, arguments: Mapping[str, Any]) -> 
         except (ValueError, ArithmeticError):
             return False
     if "words" in need:
-        text = " ".join(map(str, arguments.values()))
-        return all(_has(text, word) for word in need["words"])
+        return _has_all(" ".join(map(str, arguments.values())), need["words"])
     return dict(arguments) == {key: value for key, value in need.items() if key != "tool"}
 
 
 def as_wanted(task: AgentTask, world: World) -> bool:
     "Whether all that should have changed has changed, and nothing else."
     wanted = task.after["todo"]
-    listed = [any(all(_has(text, w) for w in words) for text in world.todo) for words in wanted]
-    return world.stock == task.after["stock"] and len(world.todo) == len(wanted) and all(listed)
+    if world.stock != task.after["stock"] or len(world.todo) != len(wanted):
+        return False
+    for words in wanted:
+        if not any(_has_all(text, words) for text in world.todo):
+            return False
+    return True
 
 # %% ../../nbs/07_agents/11_success.ipynb #ff420fec
 HOW = (
@@ -241,9 +248,11 @@ def read_call(text: str) -> ToolCall | None:
     "The first call in a text, or None."
     try:
         value, _ = json.JSONDecoder().raw_decode(text, max(text.find('{"'), 0))
-        ((name, arguments),) = value.items()
-    except (ValueError, AttributeError):
+    except ValueError:
         return None
+    if not isinstance(value, dict) or len(value) != 1:
+        return None
+    name, arguments = next(iter(value.items()))
     return ToolCall("call", name, json.dumps(arguments, ensure_ascii=False))
 
 # %% ../../nbs/07_agents/11_success.ipynb #c9765a3b
@@ -267,7 +276,8 @@ class CallingLLM:
         call = read_call(reply.text)
         if self.held and call is not None and _was_called(request, call):
             again = await self._ask(request, [answer.schema()])
-            reply = replace(again, usage=Usage(*map(sum, zip(reply.usage, again.usage))))
+            both = [one + other for one, other in zip(reply.usage, again.usage)]
+            reply = replace(again, usage=Usage(*both))
             call = read_call(reply.text)
         yield _as_reply(reply, call)
 
@@ -401,7 +411,7 @@ class Review:
 def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
-
+# %% ../../nbs/07_agents/11_success.ipynb #c10317b7
 @dataclass(frozen=True)
 class Parts:
     "What an agent is made of."
@@ -411,7 +421,7 @@ class Parts:
     checked: bool = True  # and may try once more
     memory: bool = True  # of more than the last result
 
-# %% ../../nbs/07_agents/11_success.ipynb #c10317b7
+
 async def attempt(
     llm: LLM,
     task: AgentTask,
