@@ -13,6 +13,7 @@ import re
 import signal
 import sqlite3
 import threading
+import time
 import uuid
 import warnings
 from contextlib import asynccontextmanager
@@ -68,7 +69,7 @@ class Card(BaseModel, extra="forbid"):
 look_up = reference_tool()
 
 
-# nbs/07_agents/12_orchestrate.ipynb #db94d081
+# nbs/07_agents/12_orchestrate.ipynb #858c0bb8
 class Find:
     name = "find"
 
@@ -391,9 +392,30 @@ class Retry:
         raise failure
 
 
+# nbs/07_agents/12_orchestrate.ipynb #b54dfc23
+class Until:
+    def __init__(self, part, seconds):
+        self.part, self.seconds, self.name = part, seconds, part.name
+
+    def needs(self):
+        return self.part.needs()
+
+    def gives(self):
+        return self.part.gives()
+
+    async def run(self, run, state, at=""):
+        async def end():
+            return time.time() + self.seconds
+
+        left = await run.once(f"{at}{self.name}/until", end) - time.time()
+        if left <= 0:
+            raise WorkflowError(f"{at}{self.name} is late")
+        return await Deadline(self.part, left).run(run, state, at)
+
+
 # nbs/07_agents/12_orchestrate.ipynb #038e3570
 async def test_deadlines_nest_and_reach_the_http_call():
-    """A deadline ends all parts inside it and closes their HTTP calls; the first to run out wins."""
+    """A deadline ends all parts inside it and closes their HTTP calls; the first wins."""
     async def silent(body):
         await asyncio.sleep(30)
 
@@ -595,3 +617,40 @@ def test_solution_Retry():
     assert in_loop(start(Retry(counts_to(llm), 3), Run(log))) == {"n": 3} and len(llm.requests) == 3
     with expect_fail(WorkflowError, contains="two"):
         in_loop(start(Retry(counts_to(ScriptedLLM(["one", "two", "3"])), 2), Run()))
+
+
+# nbs/07_agents/12_orchestrate.ipynb #9679daba
+def test_solution_Until():
+    def in_loop(coroutine):
+        "In a loop of its own, since the notebook's may be running."
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(1).submit(asyncio.run, coroutine).result()
+
+
+    class Sleeps:
+        name = "sleeps"
+        needs = lambda self: frozenset()
+        gives = lambda self: frozenset({"slept"})
+
+        def __init__(self, seconds):
+            self.seconds, self.starts = seconds, 0
+
+        async def run(self, run, state, at=""):
+            self.starts += 1
+            await asyncio.sleep(self.seconds)
+            return {"slept": self.seconds}
+
+
+    assert in_loop(start(Until(Sleeps(0.01), 9.0), Run())) == {"slept": 0.01}
+    log, part = EventLog(), Sleeps(30.0)
+    with expect_fail(WorkflowError):
+        in_loop(start(Deadline(Until(part, 1.0), 0.5), Run(log)))
+    begin = time.perf_counter()
+    with expect_fail(WorkflowError):
+        in_loop(start(Until(part, 1.0), Run(log)))
+    assert time.perf_counter() - begin < 0.9, "only what was left, not the whole second again"
+    starts = part.starts
+    with expect_fail(WorkflowError):
+        in_loop(start(Until(part, 1.0), Run(log)))
+    assert part.starts == starts <= 2, "too late to begin"

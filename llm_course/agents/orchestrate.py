@@ -66,7 +66,7 @@ class Prices:
         written = usage.completion_tokens * self.completion
         return (fresh * self.prompt + usage.cached_tokens * cached + written) / 1e6
 
-# %% ../../nbs/07_agents/12_orchestrate.ipynb #1f3d6ef0
+# %% ../../nbs/07_agents/12_orchestrate.ipynb #dedbfd98
 class Spent(NamedTuple):
     "What a part of a run has taken."
 
@@ -95,7 +95,7 @@ def bill(
                 spent[place] = spent.get(place, Spent()).plus(usage, cost)
     return spent
 
-# %% ../../nbs/07_agents/12_orchestrate.ipynb #dd81ce6c
+# %% ../../nbs/07_agents/12_orchestrate.ipynb #99f2a7bd
 class _Step(NamedTuple):
     "Where a step stands, and what it is: a reply, a call's number, or '' for any other step."
 
