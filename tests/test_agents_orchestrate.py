@@ -12,6 +12,9 @@ import os
 import re
 import signal
 import sqlite3
+import threading
+import time
+import uuid
 import warnings
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,8 +29,6 @@ from pydantic import BaseModel, Field
 from llm_course.agents.agent import Agent, EventLog, LimitReached, Limits, Run
 from llm_course.agents.client import (
     OpenAILLM,
-    Recorder,
-    Replay,
     Reply,
     ScriptedLLM,
     ToolCall,
@@ -44,7 +45,6 @@ from llm_course.agents.workflows import (
     SequentialAgent,
     WorkflowError,
     start,
-    trace,
 )
 from llm_course.transformers.generation import LanguageModel
 from llm_course.transformers.model import Config, Transformer
@@ -69,34 +69,37 @@ class Card(BaseModel, extra="forbid"):
 look_up = reference_tool()
 
 
+# nbs/07_agents/12_orchestrate.ipynb #858c0bb8
+class Find:
+    name = "find"
+
+    def needs(self):
+        return frozenset({"question"})
+
+    def gives(self):
+        return frozenset({"passage"})
+
+    async def run(self, run, state, at=""):
+        async def found():
+            return look_up(state["question"])
+
+        return {"passage": await run.once(f"{at}find", found, given=state["question"])}
+
+
 def our_job(llm):
-    class Find:
-        name = "find"
+    def part(name, prompt, tokens):  # an answer that is cut at its tokens will do
+        return LlmAgent(Agent(name, llm, max_tokens=tokens), prompt, name, may_be_cut=True)
 
-        def needs(self):
-            return frozenset({"question"})
+    def held(name, prompt, tokens, form):
+        def parse(text):
+            return form.model_validate_json(text).model_dump()
 
-        def gives(self):
-            return frozenset({"passage"})
-
-        async def run(self, run, state, at=""):
-            async def found():
-                return look_up(state["question"])
-
-            return {"passage": await run.once(f"{at}find", found, given=state["question"])}
-
-    def part(name, prompt, tokens, form=None):
-        parse = form and (lambda text: form.model_validate_json(text).model_dump())
-        schema = form and form.model_json_schema()
-        agent = Agent(name, llm, max_tokens=tokens, schema=schema)
+        agent = Agent(name, llm, max_tokens=tokens, schema=form.model_json_schema())
         return LlmAgent(agent, prompt, name, parse, may_be_cut=True)
 
-    return SequentialAgent("job", [
-        Find(),
-        part("answer", ANSWER, 50),
-        part("check", CHECK, 12, Verdict),
-        part("form", FORM, 120, Card),
-    ])
+    answer = part("answer", ANSWER, 50)
+    check = held("check", CHECK, 12, Verdict)
+    return SequentialAgent("job", [Find(), answer, check, held("form", FORM, 120, Card)])
 
 
 async def with_ours(url, model, question):
@@ -132,47 +135,54 @@ MODEL = "smollm2-135m"
 
 
 # nbs/07_agents/12_orchestrate.ipynb #7e892a05
-async def with_adk(url, model, question):
-    from google.adk.agents import BaseAgent, LlmAgent, SequentialAgent
-    from google.adk.events import Event, EventActions
+async def with_adk(url, model, question, one_message=False):
+    from google.adk.agents import LlmAgent
+    from google.adk.events import Event
     from google.adk.integrations.openai import OpenAILlm
     from google.adk.runners import InMemoryRunner
+    from google.adk.workflow import START, Workflow
     from google.genai.types import Content, GenerateContentConfig
     from google.genai.types import Part as TextPart
 
-    class Find(BaseAgent):
-        async def _run_async_impl(self, context):
-            passage = look_up(context.session.state["question"])
-            actions = EventActions(state_delta={"passage": passage})
-            yield Event(author=self.name, actions=actions)
+    def said(text):
+        return Content(role="user", parts=[TextPart(text=text)])
+
+    def find(node_input):
+        return Event(output=question, state={"passage": look_up(question)})
 
     llm = OpenAILlm(model=model, base_url=url, api_key="none")
 
     def part(name, prompt, tokens, form=None):
+        def rewrite(callback_context, llm_request):
+            filled = prompt.format(**callback_context.state.to_dict())
+            llm_request.contents = [said(filled)]
+            llm_request.config.system_instruction = None
+
         settings = GenerateContentConfig(max_output_tokens=tokens, temperature=0)
         more = dict(generate_content_config=settings, include_contents="none")
+        if one_message:
+            more["before_model_callback"] = rewrite
         return LlmAgent(
             name=name, model=llm, instruction=prompt, output_key=name, output_schema=form, **more
         )
 
-    job = SequentialAgent(name="job", sub_agents=[
-        Find(name="find"),
+    chain = (
+        START,
+        find,
         part("answer", ANSWER, 50),
         part("check", CHECK, 12, Verdict),
         part("form", FORM, 120, Card),
-    ])
-    runner = InMemoryRunner(agent=job, app_name="job")
+    )
+    runner = InMemoryRunner(agent=Workflow(name="job", edges=[chain]), app_name="job")
     place = {"app_name": "job", "user_id": "reader"}
     session = await runner.session_service.create_session(**place, state={"question": question})
-    asked = Content(role="user", parts=[TextPart(text=question)])
     where = {"user_id": "reader", "session_id": session.id}
-    async for _ in runner.run_async(**where, new_message=asked):
+    async for _ in runner.run_async(**where, new_message=said(question)):
         pass
     session = await runner.session_service.get_session(**place, session_id=session.id)
     return session.state
 
 
-# nbs/07_agents/12_orchestrate.ipynb #5f8abbe8
 async def with_langgraph(url, model, question):
     from langchain_openai import ChatOpenAI
     from langgraph.graph import START, StateGraph
@@ -268,18 +278,19 @@ def as_response(work, body):
 
 
 # nbs/07_agents/12_orchestrate.ipynb #f4f72275
-def worker(folder, url, model, kill):
-    "Works through a queue of jobs; dies at once in the step `kill`, after what it does."
+def worker(folder, url, model, kill, keyed="yes", hand_in="yes"):
+    "Works through a queue of three jobs; dies in the step `kill`, after what it does."
     from dbos import DBOS, SetWorkflowID
 
-    path = f"{folder}/ledger.db"  # the world outside: what was booked, and how often steps ran
-    ledger = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    ledger = sqlite3.connect(f"{folder}/ledger.db", check_same_thread=False, isolation_level=None)
     ledger.execute("create table if not exists booked (key text primary key, text text)")
     ledger.execute("create table if not exists ran (step text)")
+    all_in = threading.Event()
 
     def ran(step):
         ledger.execute("insert into ran values (?)", [step])
         if step == kill:
+            all_in.wait()
             os.kill(os.getpid(), signal.SIGKILL)
 
     @DBOS.step()
@@ -295,7 +306,8 @@ def worker(folder, url, model, kill):
         return reply.text
 
     @DBOS.step()
-    def book(key, text):
+    def book(job, text):
+        key = job if keyed == "yes" else uuid.uuid4().hex
         ledger.execute("insert or ignore into booked values (?, ?)", [key, text])
         ran("book")
 
@@ -308,32 +320,33 @@ def worker(folder, url, model, kill):
     store = f"sqlite:///{folder}/dbos.db"
     more = {"application_version": "1", "log_level": "ERROR"}
     DBOS(config={"name": "jobs", "system_database_url": store, **more})
-    DBOS.launch()
+    DBOS.launch()  # finds what was left, and goes on with it
     DBOS.register_queue("jobs", global_concurrency=1, polling_interval_sec=0.1)
-    handles = []
-    for i, question in enumerate(["the with statement", "lambda", "nonlocal"]):
-        with SetWorkflowID(f"job-{i}"):  # the same job, however often it is handed in
-            handles.append(DBOS.enqueue_workflow("jobs", job, question))
-    print(json.dumps([handle.get_result() for handle in handles]))
+    questions = ["the with statement", "lambda", "nonlocal"]
+    for i, question in enumerate(questions if hand_in == "yes" else ()):
+        with SetWorkflowID(f"job-{i}"):
+            DBOS.enqueue_workflow("jobs", job, question)
+    all_in.set()
+    print([DBOS.retrieve_workflow(f"job-{i}").get_result() for i in range(3)])
     DBOS.destroy()
 
 
 # nbs/07_agents/12_orchestrate.ipynb #2bd6c7c1
-async def in_child(folder, url, model, kill):
+async def in_child(folder, url, model, kill, *more):
     "How a worker's process ended, and what it printed."
     import inspect
     import sys
 
     script = Path(folder) / "worker.py"
     script.write_text(
-        "import json, os, signal, sqlite3, sys\n"
+        "import os, signal, sqlite3, sys, threading, uuid\n"
         "from llm_course.agents.client import OpenAILLM, ask\n"
         "from llm_course.agents.tools import reference_tool\n\n"
         f"ANSWER = {ANSWER!r}\nlook_up = reference_tool()\n\n\n"
         f"{inspect.getsource(worker)}\n\nworker(*sys.argv[1:])\n"
     )
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-    words = (str(script), str(folder), url, model, kill)
+    words = (str(script), str(folder), url, model, kill, *more)
     child = await asyncio.create_subprocess_exec(sys.executable, *words, **pipes)
     said, errors = await asyncio.wait_for(child.communicate(), 120)
     assert child.returncode in (0, -9), errors.decode()
@@ -380,18 +393,29 @@ class Retry:
 
 
 # nbs/07_agents/12_orchestrate.ipynb #b54dfc23
-def overlap(log):
-    steps = sorted((begin, end) for _, _, begin, end in trace(log))
-    busy, until = 0.0, float("-inf")
-    for begin, end in steps:
-        busy += max(end, until) - max(begin, until)
-        until = max(end, until)
-    return sum(end - begin for begin, end in steps) / busy
+class Until:
+    def __init__(self, part, seconds):
+        self.part, self.seconds, self.name = part, seconds, part.name
+
+    def needs(self):
+        return self.part.needs()
+
+    def gives(self):
+        return self.part.gives()
+
+    async def run(self, run, state, at=""):
+        async def end():
+            return time.time() + self.seconds
+
+        left = await run.once(f"{at}{self.name}/until", end) - time.time()
+        if left <= 0:
+            raise WorkflowError(f"{at}{self.name} is late")
+        return await Deadline(self.part, left).run(run, state, at)
 
 
 # nbs/07_agents/12_orchestrate.ipynb #038e3570
 async def test_deadlines_nest_and_reach_the_http_call():
-    """A deadline ends all parts inside it and closes their HTTP calls; the outer clock wins."""
+    """A deadline ends all parts inside it and closes their HTTP calls; the first wins."""
     async def silent(body):
         await asyncio.sleep(30)
 
@@ -485,7 +509,7 @@ async def test_a_bill_adds_up():
 
 # nbs/07_agents/12_orchestrate.ipynb #ba68ba8d
 async def test_a_trace_has_parents_times_names_and_no_content():
-    """A run's trace nests as its parts do, is the same after a kill, and holds no content."""
+    """A run's trace nests as its parts do, keeps its ids after a kill, and holds no content."""
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
     from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as names
     from opentelemetry.trace import SpanKind
@@ -596,18 +620,37 @@ def test_solution_Retry():
 
 
 # nbs/07_agents/12_orchestrate.ipynb #9679daba
-def test_solution_overlap():
-    from llm_course.agents.agent import Event
+def test_solution_Until():
+    def in_loop(coroutine):
+        "In a loop of its own, since the notebook's may be running."
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(1).submit(asyncio.run, coroutine).result()
 
 
-    def steps(*times):
-        log = EventLog()
-        for i, (begin, end) in enumerate(times):
-            log.events.append(Event(f"a/{i}/reply", "done", 0, "", float(begin), float(end)))
-        return log
+    class Sleeps:
+        name = "sleeps"
+        needs = lambda self: frozenset()
+        gives = lambda self: frozenset({"slept"})
+
+        def __init__(self, seconds):
+            self.seconds, self.starts = seconds, 0
+
+        async def run(self, run, state, at=""):
+            self.starts += 1
+            await asyncio.sleep(self.seconds)
+            return {"slept": self.seconds}
 
 
-    assert abs(overlap(steps((1, 2), (2, 4))) - 1) < 1e-9, "one after the other"
-    assert abs(overlap(steps((5, 9), (5, 9))) - 2) < 1e-9, "both at once"
-    assert abs(overlap(steps((0, 4), (1, 2), (8, 9))) - 6 / 5) < 1e-9, "one inside, and a gap"
-    assert abs(overlap(steps((3, 5), (0, 4))) - 6 / 5) < 1e-9, "noted in another order"
+    assert in_loop(start(Until(Sleeps(0.01), 9.0), Run())) == {"slept": 0.01}
+    log, part = EventLog(), Sleeps(30.0)
+    with expect_fail(WorkflowError):
+        in_loop(start(Deadline(Until(part, 1.0), 0.5), Run(log)))
+    begin = time.perf_counter()
+    with expect_fail(WorkflowError):
+        in_loop(start(Until(part, 1.0), Run(log)))
+    assert time.perf_counter() - begin < 0.9, "only what was left, not the whole second again"
+    starts = part.starts
+    with expect_fail(WorkflowError):
+        in_loop(start(Until(part, 1.0), Run(log)))
+    assert part.starts == starts <= 2, "too late to begin"

@@ -44,18 +44,21 @@ def test_each_framework_does_the_job_against_our_server(base, job, packages):
     assert after["completion_tokens"] > before["completion_tokens"]
 
 
-@pytest.mark.parametrize("kill", ["answer", "book"])
-def test_a_killed_worker_repeats_one_step_and_no_booking(base, kill, tmp_path):
+@pytest.mark.parametrize("kill, keyed", [("answer", "yes"), ("book", "yes"), ("book", "no")])
+def test_a_killed_workers_jobs_are_recovered_and_the_key_holds_bookings(
+    base, kill, keyed, tmp_path
+):
     pytest.importorskip("dbos", reason="a peer: make test installs it")
 
-    async def killed_and_resumed():
-        first, _ = await page.in_child(tmp_path, f"{base}/v1", page.MODEL, kill)
-        half, _ = page.ledger_of(tmp_path)
-        second, _ = await page.in_child(tmp_path, f"{base}/v1", page.MODEL, "")
-        return first, half, second
+    async def process(kill, hand_in):
+        code, _ = await page.in_child(tmp_path, f"{base}/v1", page.MODEL, kill, keyed, hand_in)
+        return code, *page.ledger_of(tmp_path)
 
-    first, half, second = asyncio.run(killed_and_resumed())
-    assert (first, second) == (-9, 0) and half[kill] == 1, "killed in the first job"
-    ran, booked = page.ledger_of(tmp_path)
-    assert ran == {name: 3 + (name == kill) for name in ("find", "answer", "book")}
-    assert booked == ["job-0", "job-1", "job-2"]
+    code, half, _ = asyncio.run(process(kill, "yes"))
+    assert code == -9 and half[kill] == 1, "killed in the first job"
+    expected = {name: 3 + (name == kill) for name in ("find", "answer", "book")}
+    for hand_in in ("no", "yes"):  # recovered without being handed in, and then handed in again
+        code, ran, booked = asyncio.run(process("", hand_in))
+        assert code == 0 and ran == expected
+        assert len(booked) == 3 + (keyed == "no")
+        assert keyed == "no" or booked == ["job-0", "job-1", "job-2"]
