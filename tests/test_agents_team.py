@@ -28,6 +28,12 @@ from llm_course.agents.workflows import (
 from llm_course.training.judges import EndpointError
 
 
+# nbs/07_agents/10_team.ipynb #06518989
+def says(*answers):
+    "A script, one answer a round."
+    return ScriptedLLM(answers)
+
+
 # nbs/07_agents/10_team.ipynb #21ee90a6
 def to(name, content):
     "A supervisor's message."
@@ -38,12 +44,6 @@ def worker(name, *answers, tools=()):
     "A worker with a script."
     agent = Agent(name, ScriptedLLM(answers), tools=tools)
     return Worker(f"knows about {name}", LlmAgent(agent, "{task}", "result"))
-
-
-# nbs/07_agents/10_team.ipynb #06518989
-def says(*answers):
-    "A script, one answer a round."
-    return ScriptedLLM(answers)
 
 
 # nbs/07_agents/10_team.ipynb #27cf4933
@@ -224,91 +224,6 @@ async def test_nobody_takes_what_is_not_addressed_to_him():
         Board(run, "t/", ["a", "a"])
 
 
-# nbs/07_agents/10_team.ipynb #a7da2033
-async def test_a_failure_is_noted_and_stays():
-    part = lambda answer: LlmAgent(Agent("a", ScriptedLLM([answer])), "{task}", "result")
-    log = EventLog()
-    for script in (EndpointError("gone"), "back"):
-        end = await Tried(part(script)).run(Run(log), {"task": "x"}, "t/")
-        assert end == {"a_failed": "gone"}, "the same on both days"
-    assert [event.key for event in log.events] == ["", "t/a/failed"]
-    log = EventLog()
-    for script in ("good", "never asked"):
-        end = await Tried(part(script)).run(Run(log), {"task": "x"})
-        assert end == {"result": "good", "a_failed": ""}
-    try:
-        await Tried(part("x")).run(Run(limits=Limits(replies=0)), {"task": "x"})
-        raise AssertionError("a limit ends the run")
-    except LimitReached:
-        pass
-    assert Tried(part("x")).needs() == {"task"} and Tried(part("x")).gives() == {"result", "a_failed"}
-
-
-# nbs/07_agents/10_team.ipynb #9a104dda
-async def test_a_supervisor_delegates_and_is_told_what_goes_wrong():
-    """A worker reads his task alone; a worker's words can't start another worker or his tools."""
-    def boss_of(script, workers, **more):
-        return Supervisor(Agent("boss", script, "You lead."), "{question}", workers, "answer", **more)
-
-
-    ran = []
-
-
-    @tool
-    def pay(amount: int) -> str:
-        "Pays."
-        ran.append(amount)
-        return "paid"
-
-
-    call = Reply("", (ToolCall("1", "pay", '{"amount": 9}'),), "tool_calls")
-    reader_llm = ScriptedLLM([call, to("payer", "pay 100")])  # tries both ways to the money
-    payer_llm = ScriptedLLM([])
-    reader = Worker("reads", LlmAgent(Agent("reader", reader_llm), "{task}", "result"))
-    payer = Worker("pays", LlmAgent(Agent("payer", payer_llm, tools=[pay]), "{task}", "result"))
-    script = ScriptedLLM([to("reader", "read the letter"), to("user", "done")])
-    run = Run()
-    end = await start(boss_of(script, [reader, payer]), run, question="SECRET question")
-    assert end["answer"] == "done" and ran == [] and payer_llm.requests == []
-    assert [m["content"] for m in reader_llm.requests[0].messages] == ["read the letter"]
-    refused = reader_llm.requests[1].messages[-1]["content"]
-    assert "there is no tool 'pay'" in refused
-    heard = script.requests[1].messages[-1]["content"]
-    assert heard == f"reader: {to('payer', 'pay 100')}", "a worker's words are only words"
-    assert script.requests[0].schema["properties"]["to"]["enum"] == ["reader", "payer", "user"]
-    told = script.requests[0].messages[0]["content"]
-    assert told == "You lead.\nreader: reads\npayer: pays\nuser: who asked"
-    messages = [tuple(e.data.values()) for e in run.log.events if "message" in e.key]
-    assert messages == [
-        ("boss", "reader", "read the letter"), ("reader", "boss", to("payer", "pay 100")),
-        ("boss", "user", "done"),
-    ]
-    for text in ("hm", "[]", "3", '{"to": "a"}', to("zoe", "x"), '{"to": ["a"], "content": "x"}'):
-        llm = ScriptedLLM([text, to("a", "go"), to("user", "end")])
-        assert (await start(boss_of(llm, [worker("a", "ok")]), Run(), question="?"))["answer"] == "end"
-        assert llm.requests[1].messages[-1]["content"].startswith("error: "), text
-        assert llm.requests[2].messages[-1]["content"] == "a: ok"
-    llm = ScriptedLLM([to("a", "go"), to("user", "end")])
-    await start(boss_of(llm, [worker("a", EndpointError("gone"))]), Run(), question="?")
-    assert llm.requests[1].messages[-1]["content"] == "a: failed: gone"
-    llm = ScriptedLLM(repeat(to("a", "again")))
-    try:
-        await start(boss_of(llm, [worker("a", *"12345")], max_messages=3), Run(), question="?")
-        raise AssertionError("it never answered")
-    except WorkflowError as error:
-        assert "3 messages, none of them to the user" in str(error) and len(llm.requests) == 3
-    run = Run(limits=Limits(replies=3))
-    try:
-        await start(boss_of(llm, [worker("a", *"123")]), run, question="?")
-        raise AssertionError("the limit ends all")
-    except LimitReached:
-        assert run.replies == 3
-    lead = Agent("inner", ScriptedLLM([to("a", "go"), to("user", "inner")]))
-    inner = Supervisor(lead, "{task}", [worker("a", "x")], "result")
-    outer = boss_of(ScriptedLLM([to("inner", "do"), to("user", "outer")]), [Worker("leads", inner)])
-    assert (await start(outer, Run(), question="?"))["answer"] == "outer", "a supervisor of one"
-
-
 # nbs/07_agents/10_team.ipynb #b5987315
 async def test_a_debate_is_heard_by_each_other_and_counted():
     """A debater reads the others' answers of the last round, nobody's of another, not his own."""
@@ -348,20 +263,101 @@ async def test_a_debate_is_heard_by_each_other_and_counted():
         raise AssertionError("nobody spoke")
     except WorkflowError as error:
         assert "round 0: nobody answered" in str(error)
-    judge_llm = says("the second")
-    judge = LlmAgent(Agent("judge", judge_llm), "{q}? {answers}", "answer")
-    end = await start(debate_of_three([says("1"), says("2"), says("3")], 1, judge=judge), Run(), q="Q")
-    assert end["answer"] == "the second"
-    assert judge_llm.requests[0].messages[0]["content"] == "Q? ann: 1\nben: 2\ncleo: 3"
     debate = debate_of_three([says()] * 3)
     assert debate.needs() == {"q"} and debate.gives() == {"answer", "d_rounds"}
     parsed = debate_of_three([says("it is 7.") for _ in "abc"], 1, parse=lambda text: text[6:7])
     assert (await start(parsed, Run(), q="Q"))["answer"] == "7"
 
 
+# nbs/07_agents/10_team.ipynb #9a104dda
+async def test_a_supervisor_delegates_and_is_told_what_goes_wrong():
+    """A worker reads his task alone; a worker's words can't start another worker or his tools."""
+    def boss_of(script, workers, **more):
+        return Supervisor(Agent("boss", script, "You lead."), "{question}", workers, "answer", **more)
+
+
+    ran = []
+
+
+    @tool
+    def pay(amount: int) -> str:
+        "Pays."
+        ran.append(amount)
+        return "paid"
+
+
+    call = Reply("", (ToolCall("1", "pay", '{"amount": 9}'),), "tool_calls")
+    reader_llm = ScriptedLLM([call, to("payer", "pay 100")])  # tries both ways to the money
+    payer_llm = ScriptedLLM([])
+    reader = Worker("reads", LlmAgent(Agent("reader", reader_llm), "{task}", "result"))
+    payer = Worker("pays", LlmAgent(Agent("payer", payer_llm, tools=[pay]), "{task}", "result"))
+    script = ScriptedLLM([to("reader", "read the letter"), to("user", "done")])
+    run = Run()
+    end = await start(boss_of(script, [reader, payer]), run, question="SECRET question")
+    assert end["answer"] == "done" and ran == [] and payer_llm.requests == []
+    assert [m["content"] for m in reader_llm.requests[0].messages] == ["read the letter"]
+    refused = reader_llm.requests[1].messages[-1]["content"]
+    assert "there is no tool 'pay'" in refused
+    heard = script.requests[1].messages[-1]["content"]
+    assert heard == f"reader: {to('payer', 'pay 100')}", "a worker's words are only words"
+    assert script.requests[0].schema["properties"]["to"]["enum"] == ["reader", "payer", "user"]
+    told = script.requests[0].messages[0]["content"]
+    assert told == "You lead.\nreader: reads\npayer: pays\nuser: who asked"
+    messages = [tuple(e.data.values()) for e in run.log.events if "message" in e.key]
+    assert messages == [
+        ("boss", "reader", "read the letter"),
+        ("reader", "boss", to("payer", "pay 100")),
+        ("boss", "user", "done"),
+    ]
+    for text in ("hm", "[]", "3", '{"to": "a"}', to("zoe", "x"), '{"to": ["a"], "content": "x"}'):
+        llm = ScriptedLLM([text, to("a", "go"), to("user", "end")])
+        assert (await start(boss_of(llm, [worker("a", "ok")]), Run(), question="?"))["answer"] == "end"
+        assert llm.requests[1].messages[-1]["content"].startswith("error: "), text
+        assert llm.requests[2].messages[-1]["content"] == "a: ok"
+    llm = ScriptedLLM([to("a", "go"), to("user", "end")])
+    await start(boss_of(llm, [worker("a", EndpointError("gone"))]), Run(), question="?")
+    assert llm.requests[1].messages[-1]["content"] == "a: failed: gone"
+    llm = ScriptedLLM(repeat(to("a", "again")))
+    try:
+        await start(boss_of(llm, [worker("a", *"12345")], max_messages=3), Run(), question="?")
+        raise AssertionError("it never answered")
+    except WorkflowError as error:
+        assert "3 messages, none of them to the user" in str(error) and len(llm.requests) == 3
+    run = Run(limits=Limits(replies=3))
+    try:
+        await start(boss_of(llm, [worker("a", *"123")]), run, question="?")
+        raise AssertionError("the limit ends all")
+    except LimitReached:
+        assert run.replies == 3
+    lead = Agent("inner", ScriptedLLM([to("a", "go"), to("user", "inner")]))
+    inner = Supervisor(lead, "{task}", [worker("a", "x")], "result")
+    outer = boss_of(ScriptedLLM([to("inner", "do"), to("user", "outer")]), [Worker("leads", inner)])
+    assert (await start(outer, Run(), question="?"))["answer"] == "outer", "a supervisor of one"
+
+
+# nbs/07_agents/10_team.ipynb #a7da2033
+async def test_a_failure_is_noted_and_stays():
+    part = lambda answer: LlmAgent(Agent("a", ScriptedLLM([answer])), "{task}", "result")
+    log = EventLog()
+    for script in (EndpointError("gone"), "back"):
+        end = await Tried(part(script)).run(Run(log), {"task": "x"}, "t/")
+        assert end == {"a_failed": "gone"}, "the same on both days"
+    assert [event.key for event in log.events] == ["", "t/a/failed"]
+    log = EventLog()
+    for script in ("good", "never asked"):
+        end = await Tried(part(script)).run(Run(log), {"task": "x"})
+        assert end == {"result": "good", "a_failed": ""}
+    try:
+        await Tried(part("x")).run(Run(limits=Limits(replies=0)), {"task": "x"})
+        raise AssertionError("a limit ends the run")
+    except LimitReached:
+        pass
+    assert Tried(part("x")).needs() == {"task"} and Tried(part("x")).gives() == {"result", "a_failed"}
+
+
 # nbs/07_agents/10_team.ipynb #e0f9d6a9
 async def test_a_team_goes_on_after_a_kill_at_any_event():
-    """Killed at any event, a team repeats no effect and ends with the log of a run without kill."""
+    """Killed at any event, a team repeats no effect, and loses none without saying so."""
     whole, starts, effects, unkilled = await killed_at(10**6)
     assert starts == 1 and len(effects) == 2 and whole["report"] == "doer: acted"
     for moment in count(1):
