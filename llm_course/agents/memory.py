@@ -6,7 +6,7 @@
 __all__ = ['Message', 'Embed', 'prompt_tokens', 'exchanges', 'Cut', 'window', 'Bounded', 'StoreError', 'Memory', 'fused',
            'MemoryStore', 'layer_means', 'MeanStates', 'memory_tools']
 
-# %% ../../nbs/07_agents/08_memory.ipynb #fc642fa4
+# %% ../../nbs/07_agents/08_memory.ipynb #b6f51f5b
 import copy
 import json
 import sqlite3
@@ -33,7 +33,7 @@ from ..core import whole_number
 from ..transformers.generation import LanguageModel
 from ..transformers.tokens import Tokenizer
 
-# %% ../../nbs/07_agents/08_memory.ipynb #739fd859
+# %% ../../nbs/07_agents/08_memory.ipynb #3c2bc468
 Message = Mapping[str, Any]
 
 
@@ -44,7 +44,7 @@ def prompt_tokens(tokenizer: Tokenizer, request: LLMRequest) -> int:
     body = ChatRequest.model_validate(request.body() | {"model": "any"})
     return len(chat_prompt(tokenizer, body))
 
-# %% ../../nbs/07_agents/08_memory.ipynb #eee3842b
+# %% ../../nbs/07_agents/08_memory.ipynb #0491b903
 def exchanges(messages: Sequence[Message]) -> list[list[Message]]:
     "A conversation in parts that may not be torn: a message, or a call with all its results."
     parts: list[list[Message]] = []
@@ -77,7 +77,7 @@ class Cut:
         "What fits."
         return [*self.head, *self.kept]
 
-# %% ../../nbs/07_agents/08_memory.ipynb #c4010e67
+# %% ../../nbs/07_agents/08_memory.ipynb #09f2a037
 def window(
     messages: Sequence[Message],
     budget: int,  # tokens
@@ -110,7 +110,7 @@ def window(
         raise ValueError(f"the least that can be kept takes {least} tokens, the budget is {budget}")
     return found
 
-# %% ../../nbs/07_agents/08_memory.ipynb #fd2871c1
+# %% ../../nbs/07_agents/08_memory.ipynb #dc26e406
 _SHORTEN = (
     "Shorten these notes of a conversation to a few sentences. Keep all names, numbers and facts "
     "about the user.\n\n{notes}"
@@ -160,7 +160,7 @@ class _Summaries:
         prompt = _SHORTEN.replace("{notes}", notes)
         return LLMRequest(prompt, max_tokens=self.summary_tokens)
 
-# %% ../../nbs/07_agents/08_memory.ipynb #2fcaf12d
+# %% ../../nbs/07_agents/08_memory.ipynb #7a844374
 class Bounded(_Summaries):
     "A model that reads at most so many tokens: the newest exchanges, and a summary of the others."
 
@@ -202,7 +202,7 @@ class Bounded(_Summaries):
             text = text[: len(text) * 3 // 4]  # written in more tokens than it was read in
         return [*cut.head, note(text), *cut.kept], spent
 
-# %% ../../nbs/07_agents/08_memory.ipynb #1d9bc681
+# %% ../../nbs/07_agents/08_memory.ipynb #df777281
 Embed = Callable[[list[str]], Float[np.ndarray, "n c"]]  # float32; a row for each text
 
 
@@ -346,7 +346,7 @@ class _StoreFile:
         with self._lock:
             return self._value("SELECT count(*) FROM memories")
 
-# %% ../../nbs/07_agents/08_memory.ipynb #47e1fa4e
+# %% ../../nbs/07_agents/08_memory.ipynb #6dc8db84
 def fused(rankings: Sequence[Sequence[int]], rest: int = 60) -> list[tuple[int, float]]:
     "Several rankings as one, with scores (reciprocal rank fusion, Cormack and others 2009)."
     total: dict[int, float] = {}
@@ -355,7 +355,7 @@ def fused(rankings: Sequence[Sequence[int]], rest: int = 60) -> list[tuple[int, 
             total[item] = total.get(item, 0.0) + 1 / (rest + place)
     return sorted(total.items(), key=lambda pair: -pair[1])
 
-# %% ../../nbs/07_agents/08_memory.ipynb #759857d3
+# %% ../../nbs/07_agents/08_memory.ipynb #970a7e7e
 class MemoryStore(_StoreFile):
     """Texts in a file, found again by words and meaning. Several processes may use it at once.
 
@@ -426,7 +426,7 @@ class MemoryStore(_StoreFile):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-# %% ../../nbs/07_agents/08_memory.ipynb #604d409a
+# %% ../../nbs/07_agents/08_memory.ipynb #e1d6ebd4
 class _Tap(nn.Module):
     "A block whose outputs are kept."
 
@@ -475,7 +475,7 @@ def layer_means(
             result[some, j] = ((states * use).sum(1) / use.sum(1)).numpy()
     return result
 
-# %% ../../nbs/07_agents/08_memory.ipynb #b84e06d9
+# %% ../../nbs/07_agents/08_memory.ipynb #65466139
 class MeanStates:
     "An embedder: the means of a layer's hidden states, less what all texts share."
 
@@ -496,7 +496,7 @@ class MeanStates:
     def __call__(self, texts: list[str]) -> Float[np.ndarray, "n c"]:
         return (layer_means(self.lm, texts, [self.layer])[:, 0] - self.shift) / self.scale
 
-# %% ../../nbs/07_agents/08_memory.ipynb #9ae260cd
+# %% ../../nbs/07_agents/08_memory.ipynb #a9f516d7
 def memory_tools(store: MemoryStore, k: int = 3, **data: Any) -> list[Tool]:
     "The tools `remember` and `recall`, over what a store has with these data, such as user='ann'."
 
