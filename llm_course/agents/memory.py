@@ -88,14 +88,14 @@ def window(
     `ValueError` if these two and the newest exchange don't fit, or if nobody asks.
     """
     budget = whole_number("budget", budget, at_least=1)
-    parts = exchanges(messages)
+    parts = exchanges(messages)  # the first behind the system message is parts[begin]
     begin = next((i for i, part in enumerate(parts) if part[0]["role"] != "system"), len(parts))
     asked = [i for i, part in enumerate(parts) if part[0]["role"] == "user"]
     if not asked:
         raise ValueError("a conversation has a user's message; this one has none")
     head = list(chain(*parts[:begin]))
-    question = asked[-1]
-    found = None
+    question = asked[-1]  # the last one's place among the parts
+    found = None  # the longest end that fits
     for start in range(len(parts) - 1, begin - 1, -1):
         if start < question and start not in asked:
             continue  # what is kept would begin with an answer to nobody
@@ -195,6 +195,7 @@ class Bounded(_Summaries):
         if not cut.left or not self.summary_tokens:
             return cut.messages(), Usage()
         note = lambda text: {"role": "user", "content": _SUMMARY + text}
+        # what a note takes beside its text
         frame = size([*cut.head, note(""), *cut.kept]) - size(cut.messages())
         cut = window(request.messages, self.budget - frame - self.summary_tokens, size)
         text, spent = await self._summary(cut.left)
