@@ -6,7 +6,7 @@
 __all__ = ['Message', 'Embed', 'prompt_tokens', 'exchanges', 'Cut', 'window', 'Bounded', 'StoreError', 'Memory', 'fused',
            'MemoryStore', 'layer_means', 'MeanStates', 'memory_tools']
 
-# %% ../../nbs/07_agents/08_memory.ipynb #843af6a3
+# %% ../../nbs/07_agents/08_memory.ipynb #b6f51f5b
 import copy
 import json
 import sqlite3
@@ -33,7 +33,7 @@ from ..core import whole_number
 from ..transformers.generation import LanguageModel
 from ..transformers.tokens import Tokenizer
 
-# %% ../../nbs/07_agents/08_memory.ipynb #e5db24f6
+# %% ../../nbs/07_agents/08_memory.ipynb #3c2bc468
 Message = Mapping[str, Any]
 
 
@@ -44,7 +44,7 @@ def prompt_tokens(tokenizer: Tokenizer, request: LLMRequest) -> int:
     body = ChatRequest.model_validate(request.body() | {"model": "any"})
     return len(chat_prompt(tokenizer, body))
 
-# %% ../../nbs/07_agents/08_memory.ipynb #0c08e6e7
+# %% ../../nbs/07_agents/08_memory.ipynb #0491b903
 def exchanges(messages: Sequence[Message]) -> list[list[Message]]:
     "A conversation in parts that may not be torn: a message, or a call with all its results."
     parts: list[list[Message]] = []
@@ -64,7 +64,7 @@ def exchanges(messages: Sequence[Message]) -> list[list[Message]]:
         raise ValueError(f"the conversation ends before the results of the calls {owed}")
     return parts
 
-# %% ../../nbs/07_agents/08_memory.ipynb #19066119
+
 @dataclass(frozen=True)
 class Cut:
     "A conversation, and what of it fits."
@@ -77,7 +77,7 @@ class Cut:
         "What fits."
         return [*self.head, *self.kept]
 
-
+# %% ../../nbs/07_agents/08_memory.ipynb #09f2a037
 def window(
     messages: Sequence[Message],
     budget: int,  # tokens
@@ -88,14 +88,14 @@ def window(
     `ValueError` if these two and the newest exchange don't fit, or if nobody asks.
     """
     budget = whole_number("budget", budget, at_least=1)
-    parts = exchanges(messages)
+    parts = exchanges(messages)  # the first behind the system message is parts[begin]
     begin = next((i for i, part in enumerate(parts) if part[0]["role"] != "system"), len(parts))
     asked = [i for i, part in enumerate(parts) if part[0]["role"] == "user"]
     if not asked:
         raise ValueError("a conversation has a user's message; this one has none")
     head = list(chain(*parts[:begin]))
-    question = asked[-1]
-    found = None
+    question = asked[-1]  # the last one's place among the parts
+    found = None  # the longest end that fits
     for start in range(len(parts) - 1, begin - 1, -1):
         if start < question and start not in asked:
             continue  # what is kept would begin with an answer to nobody
@@ -110,7 +110,7 @@ def window(
         raise ValueError(f"the least that can be kept takes {least} tokens, the budget is {budget}")
     return found
 
-# %% ../../nbs/07_agents/08_memory.ipynb #add553cb
+# %% ../../nbs/07_agents/08_memory.ipynb #dc26e406
 _SHORTEN = (
     "Shorten these notes of a conversation to a few sentences. Keep all names, numbers and facts "
     "about the user.\n\n{notes}"
@@ -129,46 +129,14 @@ def _as_notes(messages: Sequence[Message], most: int = 2000) -> str:
     return "\n".join(lines)
 
 
-class Bounded:
-    "A model that reads at most so many tokens: the newest exchanges, and a summary of the others."
+class _Summaries:
+    "The summary of what has left a conversation, written by the model that has to read it."
 
-    def __init__(
-        self,
-        llm: LLM,
-        budget: int,  # tokens of a prompt
-        count: Callable[[LLMRequest], int],  # the tokens of a request, such as `prompt_tokens`
-        summary_tokens: int = 0,  # of a summary, at most; 0: what leaves is gone
-    ):
-        self.llm = check_llm(llm)
-        self.name = llm.name
-        self.budget = whole_number("budget", budget, at_least=1)
-        self.count = count
-        self.summary_tokens = whole_number("summary_tokens", summary_tokens, at_least=0)
-        self._noted: tuple[list[list[Message]], str] = ([], "")  # exchanges, and their summary
-
-    async def stream(self, request: LLMRequest) -> AsyncIterator[str | Reply]:
-        "What the inner model answers to what fits. `ValueError` if nothing does."
-        messages, spent = await self._fitting(request)
-        inner = replace(request, messages=messages)
-        async with aclosing(self.llm.stream(inner)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Reply):
-                    total = Usage(*(a + b for a, b in zip(piece.usage, spent)))
-                    piece = replace(piece, usage=total)
-                yield piece
-
-    async def _fitting(self, request: LLMRequest) -> tuple[list[Message], Usage]:
-        size = lambda messages: self.count(replace(request, messages=messages))
-        cut = window(request.messages, self.budget, size)
-        if not cut.left or not self.summary_tokens:
-            return cut.messages(), Usage()
-        note = lambda text: {"role": "user", "content": _SUMMARY + text}
-        frame = size([*cut.head, note(""), *cut.kept]) - size(cut.messages())
-        cut = window(request.messages, self.budget - frame - self.summary_tokens, size)
-        text, spent = await self._summary(cut.left)
-        while text and size([*cut.head, note(text), *cut.kept]) > self.budget:
-            text = text[: len(text) * 3 // 4]  # written in more tokens than it was read in
-        return [*cut.head, note(text), *cut.kept], spent
+    llm: LLM
+    budget: int
+    count: Callable[[LLMRequest], int]
+    summary_tokens: int
+    _noted: tuple[list[list[Message]], str] = ([], "")  # exchanges, and their summary
 
     async def _summary(self, left: list[list[Message]]) -> tuple[str, Usage]:
         "Of these exchanges, from the last summary on if it was of their beginning."
@@ -192,7 +160,50 @@ class Bounded:
         prompt = _SHORTEN.replace("{notes}", notes)
         return LLMRequest(prompt, max_tokens=self.summary_tokens)
 
-# %% ../../nbs/07_agents/08_memory.ipynb #67b93898
+# %% ../../nbs/07_agents/08_memory.ipynb #7a844374
+class Bounded(_Summaries):
+    "A model that reads at most so many tokens: the newest exchanges, and a summary of the others."
+
+    def __init__(
+        self,
+        llm: LLM,
+        budget: int,  # tokens of a prompt
+        count: Callable[[LLMRequest], int],  # the tokens of a request, such as `prompt_tokens`
+        summary_tokens: int = 0,  # of a summary, at most; 0: what leaves is gone
+    ):
+        self.llm = check_llm(llm)
+        self.name = llm.name
+        self.budget = whole_number("budget", budget, at_least=1)
+        self.count = count
+        self.summary_tokens = whole_number("summary_tokens", summary_tokens, at_least=0)
+
+    async def stream(self, request: LLMRequest) -> AsyncIterator[str | Reply]:
+        "What the inner model answers to what fits. `ValueError` if nothing does."
+        messages, spent = await self._fitting(request)
+        inner = replace(request, messages=messages)
+        async with aclosing(self.llm.stream(inner)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Reply):
+                    total = Usage(*(a + b for a, b in zip(piece.usage, spent)))
+                    piece = replace(piece, usage=total)
+                yield piece
+
+    async def _fitting(self, request: LLMRequest) -> tuple[list[Message], Usage]:
+        "The messages that the inner model reads, and what their summary has cost."
+        size = lambda messages: self.count(replace(request, messages=messages))
+        cut = window(request.messages, self.budget, size)
+        if not cut.left or not self.summary_tokens:
+            return cut.messages(), Usage()
+        note = lambda text: {"role": "user", "content": _SUMMARY + text}
+        # what a note takes beside its text
+        frame = size([*cut.head, note(""), *cut.kept]) - size(cut.messages())
+        cut = window(request.messages, self.budget - frame - self.summary_tokens, size)
+        text, spent = await self._summary(cut.left)
+        while text and size([*cut.head, note(text), *cut.kept]) > self.budget:
+            text = text[: len(text) * 3 // 4]  # written in more tokens than it was read in
+        return [*cut.head, note(text), *cut.kept], spent
+
+# %% ../../nbs/07_agents/08_memory.ipynb #df777281
 Embed = Callable[[list[str]], Float[np.ndarray, "n c"]]  # float32; a row for each text
 
 
@@ -232,9 +243,21 @@ def _rows_of(embed: Embed, texts: list[str]) -> Float[np.ndarray, "n c"]:
         raise ValueError("an embedder's vectors are finite and not zero; one of these isn't")
     return vectors
 
-# %% ../../nbs/07_agents/08_memory.ipynb #326bf03a
+
+def _check_text(what: str, text: Any) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"{what} is a text that isn't empty, got {text!r:.80}")
+
+
+def _best(items: list[int], scores: Any) -> list[tuple[int, float]]:
+    "These items with their scores, the best first."
+    return sorted(((i, float(scores[i])) for i in items), key=lambda pair: -pair[1])
+
+
 class _StoreFile:
     "The file of a store: its own tables, and the vector that its embedder gives to one text."
+
+    _seen: tuple[int, int] | None = None  # the state of the file that was read
 
     def __init__(self, path: Path | str, embed: Embed):
         self.path = Path(path)
@@ -307,7 +330,24 @@ class _StoreFile:
         with self._lock:
             self._db.close()
 
-# %% ../../nbs/07_agents/08_memory.ipynb #37d242b9
+    def _read(self) -> tuple[list[tuple], Float[np.ndarray, "n c"], TextIndex]:
+        "All memories, oldest first, their vectors and words; from the file if it has changed."
+        state = (self._value("PRAGMA data_version"), self._db.total_changes)
+        if state != self._seen:  # others have written, or this connection has
+            order = "SELECT key, text, data, at, vector FROM memories ORDER BY number"
+            rows = self._db.execute(order).fetchall()
+            vectors = np.frombuffer(b"".join(row[4] for row in rows), "<f4")
+            self._rows = [(key, text, json.loads(data), at) for key, text, data, at, _ in rows]
+            self._vectors = vectors.reshape(-1, self._width)
+            self._index = TextIndex([row[1] for row in rows])
+            self._seen = state
+        return self._rows, self._vectors, self._index
+
+    def __len__(self) -> int:
+        with self._lock:
+            return self._value("SELECT count(*) FROM memories")
+
+# %% ../../nbs/07_agents/08_memory.ipynb #6dc8db84
 def fused(rankings: Sequence[Sequence[int]], rest: int = 60) -> list[tuple[int, float]]:
     "Several rankings as one, with scores (reciprocal rank fusion, Cormack and others 2009)."
     total: dict[int, float] = {}
@@ -316,14 +356,12 @@ def fused(rankings: Sequence[Sequence[int]], rest: int = 60) -> list[tuple[int, 
             total[item] = total.get(item, 0.0) + 1 / (rest + place)
     return sorted(total.items(), key=lambda pair: -pair[1])
 
-# %% ../../nbs/07_agents/08_memory.ipynb #8b0ede6a
+# %% ../../nbs/07_agents/08_memory.ipynb #970a7e7e
 class MemoryStore(_StoreFile):
     """Texts in a file, found again by words and meaning. Several processes may use it at once.
 
     `StoreError` for a file that something else has written, and for another embedder.
     """
-
-    _seen: tuple[int, int] | None = None  # the state of the file that was read
 
     def add(self, text: str, key: str | None = None, **data: Any) -> str:
         """Remembers a text, and returns its key. When this returns, it is on the disk.
@@ -369,34 +407,19 @@ class MemoryStore(_StoreFile):
         with self._lock:
             rows, vectors, index = self._read()
         mine = [i for i, row in enumerate(rows) if data.items() <= row[2].items()]
-        found: dict[str, list[tuple[int, float]]] = {}
-        if by != "words" and mine:
+        if not mine:
+            return []
+        rankings = []
+        if by != "words":
             vector = _rows_of(self.embed, [question])[0]
-            cosines = vectors @ (vector / np.linalg.norm(vector))  # n
-            found["vectors"] = _best(mine, cosines)
-        if by != "vectors" and mine:
+            rankings.append(_best(mine, vectors @ (vector / np.linalg.norm(vector))))
+        if by != "vectors":
             scores = index.scores(question)
-            found["words"] = _best([i for i in mine if scores[i] > 0], scores)
+            rankings.append(_best([i for i in mine if scores[i] > 0], scores))
+        ranking = rankings[0]
         if by == "both":
-            found["both"] = fused([[i for i, _ in ranking] for ranking in found.values()])
-        return [Memory(*rows[i], float(score)) for i, score in found.get(by, [])[:k]]
-
-    def _read(self) -> tuple[list[tuple], Float[np.ndarray, "n c"], TextIndex]:
-        "All memories, oldest first, their vectors and words; from the file if it has changed."
-        state = (self._value("PRAGMA data_version"), self._db.total_changes)
-        if state != self._seen:  # others have written, or this connection has
-            order = "SELECT key, text, data, at, vector FROM memories ORDER BY number"
-            rows = self._db.execute(order).fetchall()
-            vectors = np.frombuffer(b"".join(row[4] for row in rows), "<f4")
-            self._rows = [(key, text, json.loads(data), at) for key, text, data, at, _ in rows]
-            self._vectors = vectors.reshape(-1, self._width)
-            self._index = TextIndex([row[1] for row in rows])
-            self._seen = state
-        return self._rows, self._vectors, self._index
-
-    def __len__(self) -> int:
-        with self._lock:
-            return self._value("SELECT count(*) FROM memories")
+            ranking = fused([[i for i, _ in one] for one in rankings])
+        return [Memory(*rows[i], score) for i, score in ranking[:k]]
 
     def __enter__(self) -> "MemoryStore":
         return self
@@ -404,17 +427,7 @@ class MemoryStore(_StoreFile):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-
-def _check_text(what: str, text: Any) -> None:
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{what} is a text that isn't empty, got {text!r:.80}")
-
-
-def _best(items: list[int], scores: Any) -> list[tuple[int, float]]:
-    "These items with their scores, the best first."
-    return sorted(((i, float(scores[i])) for i in items), key=lambda pair: -pair[1])
-
-# %% ../../nbs/07_agents/08_memory.ipynb #fbb87dc2
+# %% ../../nbs/07_agents/08_memory.ipynb #e1d6ebd4
 class _Tap(nn.Module):
     "A block whose outputs are kept."
 
@@ -463,7 +476,7 @@ def layer_means(
             result[some, j] = ((states * use).sum(1) / use.sum(1)).numpy()
     return result
 
-# %% ../../nbs/07_agents/08_memory.ipynb #41fc4e3c
+# %% ../../nbs/07_agents/08_memory.ipynb #65466139
 class MeanStates:
     "An embedder: the means of a layer's hidden states, less what all texts share."
 
@@ -484,7 +497,7 @@ class MeanStates:
     def __call__(self, texts: list[str]) -> Float[np.ndarray, "n c"]:
         return (layer_means(self.lm, texts, [self.layer])[:, 0] - self.shift) / self.scale
 
-# %% ../../nbs/07_agents/08_memory.ipynb #4fc165eb
+# %% ../../nbs/07_agents/08_memory.ipynb #a9f516d7
 def memory_tools(store: MemoryStore, k: int = 3, **data: Any) -> list[Tool]:
     "The tools `remember` and `recall`, over what a store has with these data, such as user='ann'."
 
