@@ -118,7 +118,7 @@ class Both:
 # nbs/06_prompting/05_structured.ipynb #c0f931f4
 def test_answers_have_the_chances_of_brute_force():
     """With a mask the next token has the model's own probabilities, restricted to tokens that some
-    valid answer goes on with.
+    valid answer goes on with (no limit on tokens, and a token for each byte).
 
     Oracle: brute force over all answers of a toy vocabulary
     """
