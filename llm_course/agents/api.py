@@ -89,7 +89,7 @@ def _no_such(name: str, known: Sequence[str], instead: Mapping[str, str]) -> str
 class Checked(BaseModel):
     "An object of a request: a name that it doesn't know is refused, whatever its value."
 
-    harmless: ClassVar[tuple[str, ...]] = ()  # OpenAI's fields that change no answer here
+    harmless: ClassVar[tuple[str, ...]] = ()  # OpenAI's fields that are taken and not used
     instead: ClassVar[Mapping[str, str]] = {}  # its fields that would; what to give instead
 
     @model_validator(mode="before")
@@ -100,7 +100,7 @@ class Checked(BaseModel):
         names = [field.alias or name for name, field in cls.model_fields.items()]
         for name, value in given.items():
             is_known = name in names or name in cls.harmless
-            is_off = name in cls.instead and not value  # null, false, or empty
+            is_off = name in cls.instead and not value  # sent, but as null, false or empty
             if not is_known and not is_off:
                 raise _wrong(_no_such(name, names, cls.instead), name)
         return {name: given[name] for name in names if given.get(name) is not None}
@@ -264,7 +264,7 @@ class Message(Checked):
 class Function(Checked):
     "What a model may call."
 
-    harmless: ClassVar = ("strict",)  # calls always follow their schema
+    harmless: ClassVar = ("strict",)  # a call that isn't cut off follows its schema anyway
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
     description: str = ""
     parameters: dict[str, Any] = {"type": "object", "properties": {}}
@@ -293,7 +293,7 @@ class ToolChoice(Checked):
 class JsonSchema(Checked):
     "A schema and its name."
 
-    harmless: ClassVar = ("strict", "description")  # answers always follow their schema
+    harmless: ClassVar = ("strict", "description")  # a whole answer follows its schema anyway
     name: str
     schema_: dict[str, Any] = Field(alias="schema")
 

@@ -124,7 +124,7 @@ class ScoreKeeper:
     def pick(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
         chosen = self._pick(logits, generator)
         assert self._scores is not None, "`process` has to be the first of the processors"
-        log_p = self._scores.float().log_softmax(-1)[0]  # v
+        log_p = self._scores.float().log_softmax(-1)[0]  # one for each token of the vocabulary
         best = log_p.topk(self._top)
         top = list(zip(best.indices.tolist(), best.values.tolist()))
         self.taken.append(TokenScore(int(chosen), float(log_p[int(chosen)]), top))
@@ -182,7 +182,8 @@ class Reader:
                 self.tokens += 1
                 new = self._decoder.add(token)
                 self._decoded += len(new)
-                self._whole_at.append(self._decoded + self._decoder.waits)
+                one_more = int(self._decoder.waits)  # the character whose half is there
+                self._whole_at.append(self._decoded + one_more)
                 text += self._stop.add(new)
         self._shown += len(text)
         return Piece(text, self._scores(self._whole()) if text else ())
