@@ -170,7 +170,7 @@ def match_lengths(
         lengths += alive
     return lengths
 
-
+# %% ../../nbs/05_inference/05_penalties.ipynb #79384936
 def dry(
     multiplier: float = 0.8,  # μ
     *,
