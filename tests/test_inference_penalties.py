@@ -62,23 +62,6 @@ def shift_free(penalty: float):
     return process
 
 
-# nbs/05_inference/05_penalties.ipynb #6ba1c516
-def unless_copied(process, source: int):
-    def sparing(ids, logits):
-        changed = process(ids, logits).clone()
-        for row, text in enumerate(ids.tolist()):
-            end = text[-4:]
-            if len(text) < source + 4:
-                continue  # the answer is too short to say
-            for i in range(source - 4):
-                if text[i : i + 4] == end:
-                    token = text[i + 4]
-                    changed[row, token] = logits[row, token]
-        return changed
-
-    return sparing
-
-
 # nbs/05_inference/05_penalties.ipynb #d3dce94c
 @torch.inference_mode()
 def contrastive_next(model, ids: list[int], k: int, alpha: float) -> int:
@@ -242,19 +225,6 @@ def test_solution_shift_free():
     wanted = torch.tensor([[4.0, 0.0, 3.0]])
     assert torch.allclose(yours(ids, given_scores), wanted), f"4, 2, 3 with 0 and 1 seen: {wanted}"
     assert torch.allclose(yours(ids, given_scores + 7), wanted + 7), "a constant must change nothing"
-
-
-# nbs/05_inference/05_penalties.ipynb #e065b187
-def test_solution_unless_copied():
-    source = [1, 2, 3, 4, 5, 6]
-    yours = unless_copied(presence_penalty(1.0), 6)
-    assert yours is not None, "a processor is wanted"
-    zeros = torch.zeros(1, 9)
-    after = yours(torch.tensor([source + [1, 2, 3, 4]]), zeros)[0].tolist()
-    assert after == [0, -1, -1, -1, -1, 0, -1, 0, 0], "after a copy of 1 2 3 4, spare 5 alone"
-    after = yours(torch.tensor([source + [4, 3, 2, 1]]), zeros)[0].tolist()
-    assert after == [0, -1, -1, -1, -1, -1, -1, 0, 0], "after 4 3 2 1 nothing is copied: spare none"
-    assert zeros.abs().sum() == 0, "the scores given stay as they are"
 
 
 # nbs/05_inference/05_penalties.ipynb #79296940

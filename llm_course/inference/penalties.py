@@ -170,7 +170,7 @@ def match_lengths(
         lengths += alive
     return lengths
 
-
+# %% ../../nbs/05_inference/05_penalties.ipynb #79384936
 def dry(
     multiplier: float = 0.8,  # μ
     *,
@@ -216,10 +216,10 @@ def once_looping(
 
     def sometimes(ids: Int[Tensor, "b t"], logits: Float[Tensor, "b v"]) -> Float[Tensor, "b v"]:
         texts = [[i for i in row if i >= 0] for row in ids.tolist()]
-        stuck = [find_loop(text, **rule) is not None for text in texts]
-        if not any(stuck):
+        loops = [find_loop(text, **rule) is not None for text in texts]
+        if not any(loops):
             return logits.clone()
-        mask = torch.tensor(stuck, device=logits.device)[:, None]
+        mask = torch.tensor(loops, device=logits.device)[:, None]
         return torch.where(mask, process(ids, logits), logits)
 
     return sometimes
