@@ -159,7 +159,7 @@ class Steps:
         if last is None or (last.kind == "begun" and repeatable):
             last = await self._do(key, of, make, repeatable)
         elif last.kind == "begun":
-            message = "this had begun when the program was killed: it may have happened, or not"
+            message = "this had begun when the program was stopped: it may have happened, or not"
             last = self._note(key, "failed", {"error": message, "unknown": True}, of)
         if last.kind == "done":
             return last.data
@@ -214,19 +214,22 @@ class Run(Steps):
         if not isinstance(limits, Limits):
             raise TypeError(f"limits are Limits(tokens=…, seconds=…), got {limits!r:.80}")
         self.limits = limits
-        self.replies = 0
-        self.tokens = 0
-        self.counted: set[str] = set()  # the steps that were asked for now
+        noted = [
+            _reply(event.data)
+            for event in self._last.values()
+            if event.kind == "done" and event.key.endswith("/reply")
+        ]
+        self.replies = len(noted)
+        self.tokens = sum(reply.usage.completion_tokens for reply in noted)
         self._end = time.monotonic() + limits.seconds
 
     async def ask(self, key: str, llm: LLM, request: LLMRequest) -> Reply:
         "A model's answer, once. `LimitReached` in the middle of it, if need be."
-        said = await self.once(key, lambda: self._asked(llm, request, key), given=request.body())
-        reply = _reply(said)
-        if key not in self.counted:  # it came out of the log: what it took is spent, too
-            self.replies += 1
-            self.tokens += reply.usage.completion_tokens
-        return reply
+        if not key.endswith("/reply"):
+            raise ValueError(f"a reply's key ends with /reply, so that it is counted; got {key!r}")
+        return _reply(
+            await self.once(key, lambda: self._asked(llm, request), given=request.body())
+        )
 
     def seconds_left(self) -> float:
         "Until the run's end. Raises `LimitReached` when there are none."
@@ -235,11 +238,10 @@ class Run(Steps):
             raise LimitReached(f"the run's {self.limits.seconds:g} seconds are over")
         return left
 
-    async def _asked(self, llm: LLM, request: LLMRequest, key: str) -> dict[str, Any]:
+    async def _asked(self, llm: LLM, request: LLMRequest) -> dict[str, Any]:
         if self.replies >= self.limits.replies:
             raise LimitReached(f"the run's {self.limits.replies} replies are used")
         self.replies += 1  # at once, since other branches ask meanwhile
-        self.counted.add(key)
         try:
             return await self._in_time(llm, request)
         except BrokenAnswer:  # nobody has seen its half: once more
