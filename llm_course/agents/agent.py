@@ -107,7 +107,7 @@ class EventLog:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-# %% ../../nbs/07_agents/06_agent.ipynb #da736623
+# %% ../../nbs/07_agents/06_agent.ipynb #0fff1c7a
 _KEY: ContextVar[str] = ContextVar("key", default="")
 
 
@@ -123,7 +123,7 @@ def _digest(given: Any) -> str:
     text = json.dumps(given, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-
+# %% ../../nbs/07_agents/06_agent.ipynb #da736623
 class Steps:
     "The steps of a run: each is done once, and its result kept in a log."
 
@@ -147,7 +147,7 @@ class Steps:
     ) -> Any:  # as JSON holds it
         """The result of a step: from the log, or made now and noted. Raises `ToolError` as it did.
 
-        `RunError` if the log has this step with something else given: the program has changed.
+        `RunError` if the log has this step with something else given: another task, say.
         """
         if key in self._taken:
             raise RunError(f"two steps of this run are called {key!r}")
@@ -172,7 +172,7 @@ class Steps:
         since = time.time()
         if not repeatable:
             self._note(key, "begun", None, of)
-        outer = _KEY.set(f"{self.name}/{key}")
+        outer = _KEY.set(f"{self.name}/{key}")  # for the tool; below it is as it was before
         try:
             result = await make()
         except ToolError as error:
@@ -259,7 +259,8 @@ class Run(Steps):
         async with aclosing(llm.stream(request)) as stream:
             async for piece in stream:
                 if isinstance(piece, Reply):
-                    self.tokens += piece.usage.completion_tokens - pieces
+                    self.tokens -= pieces
+                    self.tokens += piece.usage.completion_tokens
                     return piece
                 if self.tokens >= self.limits.tokens:
                     raise LimitReached(f"the run's {self.limits.tokens} tokens are used")
@@ -271,7 +272,8 @@ class Run(Steps):
 def _reply(said: Mapping[str, Any]) -> Reply:
     "A reply as a log has it."
     calls = tuple(ToolCall(**call) for call in said["tool_calls"])
-    return Reply(said["text"], calls, said["reason"], Usage(*said["usage"]))
+    usage = Usage(*said["usage"])  # a named tuple is a list in JSON
+    return Reply(said["text"], calls, said["reason"], usage)
 
 # %% ../../nbs/07_agents/06_agent.ipynb #bde1b7fa
 @dataclass(frozen=True)
@@ -346,7 +348,7 @@ class Agent:
             try:
                 return await self.tools.run(call, seconds)
             except ToolError:
-                run.seconds_left()  # was it the run's time that ended? Then the tool hasn't failed
+                run.seconds_left()  # LimitReached if the run's time is over: no failure of the tool
                 raise
 
         try:
@@ -354,7 +356,7 @@ class Agent:
                 key,
                 work,
                 given=[call.name, call.arguments],
-                repeatable=known is None or known.repeatable,
+                repeatable=known is None or known.repeatable,  # no such tool: nothing is done
             )
         except ToolError as error:
             return f"error: {error}", True
