@@ -13,9 +13,17 @@ from itertools import count, repeat
 
 from fastcore.test import expect_fail
 
-from llm_course.agents.agent import Agent, EventLog, LimitReached, Limits, Run, step_key
+from llm_course.agents.agent import (
+    Agent,
+    EventLog,
+    LimitReached,
+    Limits,
+    Run,
+    RunError,
+    step_key,
+)
 from llm_course.agents.client import Reply, ScriptedLLM, ToolCall, Usage
-from llm_course.agents.tools import tool
+from llm_course.agents.tools import UnknownOutcome, tool
 from llm_course.training.judges import EndpointError
 
 
@@ -41,6 +49,10 @@ class SlowLLM:
 def leaf(name, prompt, key, *answers):
     "A part that says these things."
     return LlmAgent(Agent(name, ScriptedLLM(answers or ("x",))), prompt, key)
+
+
+class Kill(BaseException):
+    "Stands for kill −9."
 
 
 # nbs/07_agents/07_workflows.ipynb #794212d8
@@ -100,10 +112,6 @@ def shapes(first, second):
 
 
 # nbs/07_agents/07_workflows.ipynb #d88858e5
-class Kill(BaseException):
-    "Stands for kill −9."
-
-
 class Mortal(World):
     "A world in which the program is killed at one moment."
 
@@ -208,6 +216,88 @@ class FirstAgent:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# nbs/07_agents/07_workflows.ipynb #aa9bc34e
+async def test_a_kept_branch_ends_once():
+    """Wherever a kill falls, a kept branch that failed stays failed, and what it took is spent."""
+    class KilledAt(EventLog):
+        "A log whose program is killed before or after one of its events."
+
+        def __init__(self, moment):
+            super().__init__()
+            self.left = moment
+
+        def pass_by(self):
+            self.left -= 1
+            if self.left == 0:
+                raise Kill
+
+        def append(self, *event, **more):
+            self.pass_by()
+            written = super().append(*event, **more)
+            self.pass_by()
+            return written
+
+
+    @tool(repeatable=True)
+    def look() -> str:
+        "Looks."
+        return "seen"
+
+
+    def job(server_is_back):
+        "A branch that asks twice; its server goes between the two, unless it is back."
+        ask = Reply("", (ToolCall("1", "look", "{}"),), "tool_calls", Usage(5, 5))
+        said = lambda text: Reply(text, usage=Usage(5, 3))
+        told = lambda request: (
+            ask if len(request.messages) == 1
+            else said("two") if server_is_back
+            else EndpointError("gone")
+        )
+        first = Agent("first", ScriptedLLM(repeat(said("one"))))
+        second = Agent("second", ScriptedLLM(repeat(told)), tools=[look])
+        parts = [LlmAgent(first, "{topic}", "one"), LlmAgent(second, "{topic}", "two")]
+        after = LlmAgent(Agent("after", ScriptedLLM(repeat(said("end")))), "{fork_failed}", "text")
+        return SequentialAgent("all", [ParallelAgent("fork", parts, "keep"), after])
+
+
+    ways = set()
+    for moment in count(1):
+        log = KilledAt(moment)
+        ended = {}
+        for starts in (1, 2):
+            try:
+                run = Run(log)
+                end = await start(job(server_is_back=starts == 2), run, topic="pets")
+                break
+            except Kill:
+                ended = {event.key: event.data for event in log.events if event.key.endswith("/end")}
+        assert end["text"] == "end" and end["one"] == "one", "after a kill, too"
+        failed = ended.get("all/fork/second/end", {}).get("failed")
+        if failed:
+            assert end["fork_failed"] == {"second": "gone"} and "two" not in end
+        ways.add(bool(end["fork_failed"]))
+        replies = [event.data for event in log.events if event.key.endswith("/reply")]
+        assert len(replies) == (3 if end["fork_failed"] else 4)
+        again = Run(log)
+        assert await start(job(server_is_back=True), again, topic="pets") == end, "once more"
+        assert again.replies == len(replies), "what finished branches took is spent, too"
+        assert again.tokens == run.tokens == sum(reply["usage"][1] for reply in replies)
+        try:
+            await start(job(server_is_back=True), Run(log), topic="cars")
+            raise AssertionError("a branch's end is of another task")
+        except RunError:
+            pass
+        if starts == 1:
+            break
+    assert moment > 12 and ways == {True, False}, "a kill before the branch's end leaves it open"
+    opaque = LlmAgent(Agent("a", ScriptedLLM(["x"])), "x", "a", parse=lambda text: {text})
+    try:
+        await start(ParallelAgent("p", [opaque], "keep"), Run())
+        raise AssertionError("a set isn't JSON")
+    except TypeError as error:
+        assert "p/a gives what JSON can't hold" in str(error)
 
 
 # nbs/07_agents/07_workflows.ipynb #bc012520

@@ -107,7 +107,7 @@ class EventLog:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-# %% ../../nbs/07_agents/06_agent.ipynb #da736623
+# %% ../../nbs/07_agents/06_agent.ipynb #0fff1c7a
 _KEY: ContextVar[str] = ContextVar("key", default="")
 
 
@@ -123,7 +123,7 @@ def _digest(given: Any) -> str:
     text = json.dumps(given, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-
+# %% ../../nbs/07_agents/06_agent.ipynb #da736623
 class Steps:
     "The steps of a run: each is done once, and its result kept in a log."
 
@@ -147,7 +147,7 @@ class Steps:
     ) -> Any:  # as JSON holds it
         """The result of a step: from the log, or made now and noted. Raises `ToolError` as it did.
 
-        `RunError` if the log has this step with something else given: the program has changed.
+        `RunError` if the log has this step with something else given: another task, say.
         """
         if key in self._taken:
             raise RunError(f"two steps of this run are called {key!r}")
@@ -159,7 +159,7 @@ class Steps:
         if last is None or (last.kind == "begun" and repeatable):
             last = await self._do(key, of, make, repeatable)
         elif last.kind == "begun":
-            message = "this had begun when the program was killed: it may have happened, or not"
+            message = "this had begun when the program was stopped: it may have happened, or not"
             last = self._note(key, "failed", {"error": message, "unknown": True}, of)
         if last.kind == "done":
             return last.data
@@ -172,7 +172,7 @@ class Steps:
         since = time.time()
         if not repeatable:
             self._note(key, "begun", None, of)
-        outer = _KEY.set(f"{self.name}/{key}")
+        outer = _KEY.set(f"{self.name}/{key}")  # for the tool; below it is as it was before
         try:
             result = await make()
         except ToolError as error:
@@ -214,19 +214,22 @@ class Run(Steps):
         if not isinstance(limits, Limits):
             raise TypeError(f"limits are Limits(tokens=…, seconds=…), got {limits!r:.80}")
         self.limits = limits
-        self.replies = 0
-        self.tokens = 0
-        self.counted: set[str] = set()  # the steps that were asked for now
+        noted = [
+            _reply(event.data)
+            for event in self._last.values()
+            if event.kind == "done" and event.key.endswith("/reply")
+        ]
+        self.replies = len(noted)
+        self.tokens = sum(reply.usage.completion_tokens for reply in noted)
         self._end = time.monotonic() + limits.seconds
 
     async def ask(self, key: str, llm: LLM, request: LLMRequest) -> Reply:
         "A model's answer, once. `LimitReached` in the middle of it, if need be."
-        said = await self.once(key, lambda: self._asked(llm, request, key), given=request.body())
-        reply = _reply(said)
-        if key not in self.counted:  # it came out of the log: what it took is spent, too
-            self.replies += 1
-            self.tokens += reply.usage.completion_tokens
-        return reply
+        if not key.endswith("/reply"):
+            raise ValueError(f"a reply's key ends with /reply, so that it is counted; got {key!r}")
+        return _reply(
+            await self.once(key, lambda: self._asked(llm, request), given=request.body())
+        )
 
     def seconds_left(self) -> float:
         "Until the run's end. Raises `LimitReached` when there are none."
@@ -235,11 +238,10 @@ class Run(Steps):
             raise LimitReached(f"the run's {self.limits.seconds:g} seconds are over")
         return left
 
-    async def _asked(self, llm: LLM, request: LLMRequest, key: str) -> dict[str, Any]:
+    async def _asked(self, llm: LLM, request: LLMRequest) -> dict[str, Any]:
         if self.replies >= self.limits.replies:
             raise LimitReached(f"the run's {self.limits.replies} replies are used")
         self.replies += 1  # at once, since other branches ask meanwhile
-        self.counted.add(key)
         try:
             return await self._in_time(llm, request)
         except BrokenAnswer:  # nobody has seen its half: once more
@@ -257,7 +259,8 @@ class Run(Steps):
         async with aclosing(llm.stream(request)) as stream:
             async for piece in stream:
                 if isinstance(piece, Reply):
-                    self.tokens += piece.usage.completion_tokens - pieces
+                    self.tokens -= pieces
+                    self.tokens += piece.usage.completion_tokens
                     return piece
                 if self.tokens >= self.limits.tokens:
                     raise LimitReached(f"the run's {self.limits.tokens} tokens are used")
@@ -269,7 +272,8 @@ class Run(Steps):
 def _reply(said: Mapping[str, Any]) -> Reply:
     "A reply as a log has it."
     calls = tuple(ToolCall(**call) for call in said["tool_calls"])
-    return Reply(said["text"], calls, said["reason"], Usage(*said["usage"]))
+    usage = Usage(*said["usage"])  # a named tuple is a list in JSON
+    return Reply(said["text"], calls, said["reason"], usage)
 
 # %% ../../nbs/07_agents/06_agent.ipynb #bde1b7fa
 @dataclass(frozen=True)
@@ -344,7 +348,7 @@ class Agent:
             try:
                 return await self.tools.run(call, seconds)
             except ToolError:
-                run.seconds_left()  # was it the run's time that ended? Then the tool hasn't failed
+                run.seconds_left()  # LimitReached if the run's time is over: no failure of the tool
                 raise
 
         try:
@@ -352,7 +356,7 @@ class Agent:
                 key,
                 work,
                 given=[call.name, call.arguments],
-                repeatable=known is None or known.repeatable,
+                repeatable=known is None or known.repeatable,  # no such tool: nothing is done
             )
         except ToolError as error:
             return f"error: {error}", True

@@ -180,17 +180,31 @@ async def _wait(tasks: Any, patient: bool) -> None:
                 return
 
 
-def _errors(tasks: Mapping[str, asyncio.Future]) -> dict[str, BaseException]:
-    "The failures of branches, by name. Raises one that ends the whole run."
-    errors = {
-        name: task.exception()
-        for name, task in tasks.items()
-        if not task.cancelled() and task.exception() is not None
-    }
-    for error in errors.values():
-        if not _is_of_one_part(error):
-            raise error
-    return errors
+def _failure(tasks: Sequence[asyncio.Future]) -> BaseException | None:
+    "Why branches failed, if any did: an error of the whole run comes first, then the list's order."
+    errors = [task.exception() for task in tasks if not task.cancelled()]
+    errors = [error for error in errors if error is not None]
+    whole = [error for error in errors if not _is_of_one_part(error)]
+    return next(iter(whole + errors), None)
+
+
+async def _kept(part: Part, run: Run, state: State, at: str) -> dict[str, Any]:
+    "How a branch ended, as a step: a run that goes on after a kill takes it out of the log."
+
+    async def end() -> dict[str, Any]:
+        try:
+            gave = await part.run(run, state, at)
+        except (WorkflowError, EndpointError) as error:
+            return {"gave": {}, "failed": str(error) or type(error).__name__}
+        try:
+            json.dumps(gave, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            said = f"{at}{part.name} gives what JSON can't hold, so it can't be kept: {error}"
+            raise TypeError(said) from None
+        return {"gave": gave, "failed": None}
+
+    needed = {name: state[name] for name in part.needs() if name in state}
+    return await run.once(f"{at}{part.name}/end", end, given=needed)
 
 # %% ../../nbs/07_agents/07_workflows.ipynb #b964318c
 class ParallelAgent:
@@ -218,30 +232,30 @@ class ParallelAgent:
         return frozenset().union(*(part.needs() for part in self.parts))
 
     def gives(self) -> frozenset[str]:
-        extra = {f"{self.name}_failed"} if self.on_failure == "keep" else set()
-        return frozenset(extra).union(*(part.gives() for part in self.parts))
+        given = frozenset().union(*(part.gives() for part in self.parts))
+        return given | {f"{self.name}_failed"} if self.on_failure == "keep" else given
 
     async def run(self, run: Run, state: State, at: str = "") -> dict[str, Any]:
-        tasks = {}
+        keep, here = self.on_failure == "keep", f"{at}{self.name}/"
+        tasks = []
         for part in self.parts:
             own = copy.deepcopy(dict(state))
-            tasks[part.name] = asyncio.ensure_future(part.run(run, own, f"{at}{self.name}/"))
+            branch = _kept(part, run, own, here) if keep else part.run(run, own, here)
+            tasks.append(asyncio.ensure_future(branch))
         try:
-            await _wait(tasks.values(), patient=self.on_failure != "cancel")
+            await _wait(tasks, patient=self.on_failure != "cancel")
         finally:  # also when this workflow is cancelled itself
-            for task in tasks.values():
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
-        errors = _errors(tasks)
-        if errors and self.on_failure != "keep":
-            raise next(iter(errors.values()))
-        added: dict[str, Any] = {}
-        for name, task in tasks.items():
-            if name not in errors:
-                added |= task.result()
-        if self.on_failure == "keep":
-            added[f"{self.name}_failed"] = {name: str(error) for name, error in errors.items()}
-        return added
+            await asyncio.gather(*tasks, return_exceptions=True)
+        failure = _failure(tasks)
+        if failure is not None:
+            raise failure
+        ends = [task.result() for task in tasks]
+        if keep:
+            failed = {p.name: end["failed"] for p, end in zip(self.parts, ends) if end["failed"]}
+            ends = [end["gave"] for end in ends] + [{f"{self.name}_failed": failed}]
+        return {name: value for end in ends for name, value in end.items()}
 
 # %% ../../nbs/07_agents/07_workflows.ipynb #dad33207
 class LoopAgent:
@@ -294,5 +308,7 @@ def trace(log: EventLog) -> list[tuple[str, str, float, float]]:
     rows = []
     for event in done:
         who, _, what = event.key.rpartition("/")
-        rows.append((who.rpartition("/")[0], what, event.since - first, event.at - first))
+        outer, _, turn = who.rpartition("/")
+        who = outer if turn.isdigit() else who  # a kept branch's end, say, is of no turn
+        rows.append((who, what, event.since - first, event.at - first))
     return rows
