@@ -249,9 +249,9 @@ def _check_text(what: str, text: Any) -> None:
         raise ValueError(f"{what} is a text that isn't empty, got {text!r:.80}")
 
 
-def _best(items: list[int], scores: Any) -> list[tuple[int, float]]:
-    "These items with their scores, the best first."
-    return sorted(((i, float(scores[i])) for i in items), key=lambda pair: -pair[1])
+def _best(scores: Any) -> list[tuple[int, float]]:
+    "The places of scores, with these, the best first."
+    return sorted(((i, float(score)) for i, score in enumerate(scores)), key=lambda pair: -pair[1])
 
 
 class _StoreFile:
@@ -330,8 +330,8 @@ class _StoreFile:
         with self._lock:
             self._db.close()
 
-    def _read(self) -> tuple[list[tuple], Float[np.ndarray, "n c"], TextIndex]:
-        "All memories, oldest first, their vectors and words; from the file if it has changed."
+    def _read(self) -> tuple[list[tuple], Float[np.ndarray, "n c"]]:
+        "All memories, oldest first, and their vectors; from the file if it has changed."
         state = (self._value("PRAGMA data_version"), self._db.total_changes)
         if state != self._seen:  # others have written, or this connection has
             order = "SELECT key, text, data, at, vector FROM memories ORDER BY number"
@@ -339,9 +339,8 @@ class _StoreFile:
             vectors = np.frombuffer(b"".join(row[4] for row in rows), "<f4")
             self._rows = [(key, text, json.loads(data), at) for key, text, data, at, _ in rows]
             self._vectors = vectors.reshape(-1, self._width)
-            self._index = TextIndex([row[1] for row in rows])
             self._seen = state
-        return self._rows, self._vectors, self._index
+        return self._rows, self._vectors
 
     def __len__(self) -> int:
         with self._lock:
@@ -405,17 +404,18 @@ class MemoryStore(_StoreFile):
         if by not in ("both", "vectors", "words"):
             raise ValueError(f"by is 'both', 'vectors' or 'words', got {by!r}")
         with self._lock:
-            rows, vectors, index = self._read()
+            rows, vectors = self._read()
         mine = [i for i, row in enumerate(rows) if data.items() <= row[2].items()]
         if not mine:
             return []
+        rows = [rows[i] for i in mine]  # the others are neither scored nor counted
         rankings = []
         if by != "words":
             vector = _rows_of(self.embed, [question])[0]
-            rankings.append(_best(mine, vectors @ (vector / np.linalg.norm(vector))))
+            rankings.append(_best(vectors[mine] @ (vector / np.linalg.norm(vector))))
         if by != "vectors":
-            scores = index.scores(question)
-            rankings.append(_best([i for i in mine if scores[i] > 0], scores))
+            found = _best(TextIndex([row[1] for row in rows]).scores(question))
+            rankings.append([pair for pair in found if pair[1] > 0])
         ranking = rankings[0]
         if by == "both":
             ranking = fused([[i for i, _ in one] for one in rankings])
