@@ -354,7 +354,7 @@ def test_whatever_fits_or_nearly_fits_the_document_is_answered_or_refused_with_a
         path = data.draw(st.sampled_from(sorted(paths)))
         body = data.draw(paths[path])
         body["model"] = data.draw(st.sampled_from(["tiny", "tiny", "tiny", body["model"]]))
-        body["max_tokens"] = data.draw(st.sampled_from([1, 2, 3, 0, None, "3"]))
+        body["max_tokens"] = data.draw(st.sampled_from([1, 2, 3, None, 0, "3"]))
         body.pop("max_completion_tokens", None)
         if forms := body.get("structured_outputs"):  # one at a time
             name = data.draw(st.sampled_from(sorted(forms)))
@@ -370,7 +370,7 @@ def test_whatever_fits_or_nearly_fits_the_document_is_answered_or_refused_with_a
             seen["wrong"] += 1
 
     tries()
-    assert min(seen.values()) > 5, seen  # 20 right when written
+    assert min(seen.values()) > 2, seen  # 15 to 25 right when written
     assert served.is_at_rest()
 
 
