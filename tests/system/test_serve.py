@@ -315,7 +315,12 @@ def test_whatever_fits_or_nearly_fits_the_document_is_answered_or_refused_with_a
                 known = {name: fitting(part) for name, part in schema["properties"].items()}
                 needed = set(schema.get("required", ()))
                 rest = {name: part for name, part in known.items() if name not in needed}
-                return st.fixed_dictionaries({k: known[k] for k in needed}, optional=rest)
+                few = st.lists(st.sampled_from(sorted(rest)), max_size=2) if rest else st.just([])
+                return few.flatmap(
+                    lambda some: st.fixed_dictionaries(
+                        {name: known[name] for name in sorted(needed | set(some))}
+                    )
+                )
             case "object":
                 return st.dictionaries(st.text(max_size=5), junk, max_size=2)
             case "array":
@@ -354,6 +359,8 @@ def test_whatever_fits_or_nearly_fits_the_document_is_answered_or_refused_with_a
         path = data.draw(st.sampled_from(sorted(paths)))
         body = data.draw(paths[path])
         body["model"] = data.draw(st.sampled_from(["tiny", "tiny", "tiny", body["model"]]))
+        if data.draw(st.booleans()):  # a text that is certainly right, so that the rest decides
+            body |= {"messages": ASK["messages"]} if "chat" in path else {"prompt": "Hi"}
         body["max_tokens"] = data.draw(st.sampled_from([1, 2, 3, None, 0, "3"]))
         body.pop("max_completion_tokens", None)
         if forms := body.get("structured_outputs"):  # one at a time
@@ -370,7 +377,7 @@ def test_whatever_fits_or_nearly_fits_the_document_is_answered_or_refused_with_a
             seen["wrong"] += 1
 
     tries()
-    assert min(seen.values()) > 2, seen  # 15 to 25 right when written
+    assert min(seen.values()) > 5, seen
     assert served.is_at_rest()
 
 
