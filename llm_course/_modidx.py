@@ -434,6 +434,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'llm_course/agents/orchestrate.py'),
                                                'llm_course.agents.orchestrate._chat': ( '07_agents/orchestrate.html#_chat',
                                                                                         'llm_course/agents/orchestrate.py'),
+                                               'llm_course.agents.orchestrate._check_log': ( '07_agents/orchestrate.html#_check_log',
+                                                                                             'llm_course/agents/orchestrate.py'),
                                                'llm_course.agents.orchestrate._holds': ( '07_agents/orchestrate.html#_holds',
                                                                                          'llm_course/agents/orchestrate.py'),
                                                'llm_course.agents.orchestrate._id': ( '07_agents/orchestrate.html#_id',

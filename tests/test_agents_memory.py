@@ -344,6 +344,9 @@ def test_a_store_keeps_and_forgets():
                 with expect_fail(ValueError, contains=message):
                     wrong()
             assert len(store) == 2
+    for wrong in (lambda: MemoryStore(None, toy_embed), lambda: MemoryStore("m.db", 3)):
+        with expect_fail(TypeError):
+            wrong()
 
 
 # nbs/07_agents/08_memory.ipynb #cd47c168

@@ -505,6 +505,8 @@ async def test_a_bill_adds_up():
         Prices(1.0, -1.0)
     with expect_fail(TypeError, contains="cached is a number"):
         Prices(1.0, 1.0, "1")
+    with expect_fail(TypeError):
+        bill(3, Prices(1.0, 1.0))
 
 
 # nbs/07_agents/12_orchestrate.ipynb #ba68ba8d

@@ -222,6 +222,10 @@ async def test_nobody_takes_what_is_not_addressed_to_him():
     assert len(run.log.events) == len(sent) + 1, "what is refused isn't noted"
     with expect_fail(ValueError, contains="different names"):
         Board(run, "t/", ["a", "a"])
+    with expect_fail(TypeError):
+        Board(Run(), "t/", "ab")
+    with expect_fail(TypeError):
+        Tried(3)
 
 
 # nbs/07_agents/10_team.ipynb #b5987315

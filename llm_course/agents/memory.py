@@ -260,6 +260,9 @@ class _StoreFile:
     _seen: tuple[int, int] | None = None  # the state of the file that was read
 
     def __init__(self, path: Path | str, embed: Embed):
+        if not isinstance(path, (str, Path)) or not callable(embed):
+            said = "a store has a file and a function that makes vectors of texts"
+            raise TypeError(f"{said}; got {path!r:.80} and {embed!r:.80}")
         self.path = Path(path)
         self.embed = embed
         self._lock = threading.RLock()  # of this connection's threads
@@ -500,6 +503,9 @@ class MeanStates:
 # %% ../../nbs/07_agents/08_memory.ipynb #a9f516d7
 def memory_tools(store: MemoryStore, k: int = 3, **data: Any) -> list[Tool]:
     "The tools `remember` and `recall`, over what a store has with these data, such as user='ann'."
+    if not isinstance(store, MemoryStore):
+        raise TypeError(f"the tools are over a MemoryStore, got {store!r:.80}")
+    k = whole_number("k", k, at_least=1)
 
     @tool(repeatable=True)  # the step's key is the memory's: once more changes nothing
     def remember(fact: Annotated[str, "a sentence that can stand alone"]) -> str:

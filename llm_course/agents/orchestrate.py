@@ -80,11 +80,17 @@ class Spent(NamedTuple):
         return Spent(self.replies + 1, total, self.cost + cost)
 
 
+def _check_log(log: Any) -> None:
+    if not isinstance(log, EventLog):
+        raise TypeError(f"what is read is an EventLog, such as run.log; got {log!r:.80}")
+
+
 def bill(
     log: EventLog,
     prices: Prices | Mapping[str, Prices],  # of the model, or of each agent's, by agent
 ) -> dict[str, Spent]:  # by place: "" is the whole run, "job" a workflow, "job/check" an agent
     "What a run has spent, and each of its parts. Only finished replies count: others aren't noted."
+    _check_log(log)
     spent = {"": Spent()}
     for event in log.events:
         step = _step(event.key)
@@ -237,6 +243,7 @@ def export_trace(
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     except ImportError:
         raise ImportError("traces need OpenTelemetry: pip install 'llm_course[traces]'") from None
+    _check_log(log)
     names = [event.data for event in log.events if event.key == ""]
     spans = _spans(log, model, content)
     if not names or not spans:

@@ -71,6 +71,8 @@ class Board:
     "A team's messages, noted in its run's log. Each member takes those that are addressed to him."
 
     def __init__(self, run: Run, at: str, members: Sequence[str]):  # at: where in the run
+        if not isinstance(run, Run) or isinstance(members, str):
+            raise TypeError(f"a board has a Run and a list of names, got {run!r:.40}, {members!r}")
         if len(set(members)) < len(members):
             raise ValueError(f"members have different names, got {', '.join(members)}")
         self.run, self.at, self.members = run, at, tuple(members)
@@ -107,6 +109,8 @@ class Tried:
     """
 
     def __init__(self, part: Part):
+        if not isinstance(part, Part):
+            raise TypeError(f"what is tried is a part of a workflow, got {part!r:.80}")
         self.part, self.name = part, part.name
 
     def needs(self) -> frozenset[str]:
