@@ -362,6 +362,9 @@ def post_json(
     Tries again when there is no connection, no JSON, a 408, a 429 or an error of the server's own.
     Raises `EndpointError` when that doesn't help, and at once for any other refusal.
     """
+    if not re.match(r"https?://", url):
+        raise ValueError(f"url begins with http:// or https://, got {url!r}")
+    retries = whole_number("retries", retries, at_least=0)
     headers = {"Content-Type": "application/json"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
