@@ -194,6 +194,10 @@ def test_a_request_says_what_is_wrong_with_it():
         ({"top_p": None}, "top_p is a number"),
         ({"seed": "a"}, "seed is a whole number"),
         ({"tools": ["f"]}, "tools are schemas"),
+        ({"tools": 3}, "tools are a list of schemas"),
+        ({"stop": 3}, "stop is a list of texts"),
+        ({"schema": 3}, "schema is a JSON schema"),
+        ({"tool_choice": 3}, "tool_choice is a word"),
     ):
         with expect_fail(TypeError, contains=message):
             LLMRequest("x", **settings)

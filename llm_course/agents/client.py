@@ -58,6 +58,14 @@ def _check_settings(request: Any) -> None:
         raise ValueError(f"temperature is 0 or above, got {request.temperature!r}")
     if not 0 < number("top_p", request.top_p) <= 1:
         raise ValueError(f"top_p lies above 0 and at most at 1, got {request.top_p!r}")
+    if not isinstance(request.stop, Sequence):
+        raise TypeError(f"stop is a list of texts, such as ['\\n']; got {request.stop!r:.80}")
+    if not isinstance(request.tools, Sequence):
+        raise TypeError(f"tools are a list of schemas, got {request.tools!r:.80}")
+    if request.schema is not None and not isinstance(request.schema, Mapping):
+        raise TypeError(f"schema is a JSON schema as a dictionary, got {request.schema!r:.80}")
+    if not isinstance(request.tool_choice, (str, Mapping)):
+        raise TypeError(f"tool_choice is a word or one tool, got {request.tool_choice!r:.80}")
     if isinstance(request.stop, str) or not all(isinstance(text, str) for text in request.stop):
         raise TypeError(f"stop is a list of texts, such as ['\\n']; got {request.stop!r}")
     if not all(isinstance(one, Mapping) for one in request.tools):
