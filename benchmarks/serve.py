@@ -11,6 +11,7 @@ so that neither server finds it again. Answers that end early count with the tok
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from llm_course.core import fetch_model
 
 NAME = "SmolLM2-135M-Instruct"
 CLIENTS = (1, 8)
+SPINS = {"ours": "0", "llama.cpp": "300000"}  # looks of OpenMP's threads before they sleep
 STORY = " Write down, in plain words and without a list, what happens on a market day in a town."
 NUMBERS = count(1000)
 
@@ -49,9 +51,10 @@ def llama_cpp():
 class Server:
     "A server in a process of its own."
 
-    def __init__(self, *command: str):
+    def __init__(self, spins: str, *command: str):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([sys.executable, *command], **pipes)
+        environment = os.environ | {"GOMP_SPINCOUNT": spins}
+        self.process = subprocess.Popen([sys.executable, *command], env=environment, **pipes)
         for line in self.process.stdout:
             if "http" in line:
                 self.url = line.split()[0].rstrip("/")
@@ -102,8 +105,8 @@ def main():
     if args.llama:
         return llama_cpp()
     servers = {
-        "ours": Server("-m", "llm_course.agents.serve", "--port", "0"),
-        "llama.cpp": Server(__file__, "--llama"),
+        "ours": Server(SPINS["ours"], "-m", "llm_course.agents.serve", "--port", "0"),
+        "llama.cpp": Server(SPINS["llama.cpp"], __file__, "--llama"),
     }
     for server in servers.values():
         server.call(max(CLIENTS), 8)  # warm
@@ -125,7 +128,8 @@ def main():
             row[f"{n}: first text, s"] = median(firsts)
     print(f"\nOver HTTP, {torch.get_num_threads()} threads\n{table(summary)}")
     tables = {"Clients at once over HTTP on a CPU": summary}
-    results = {"model": NAME, "tokens": args.tokens, "runs": runs, "summary": summary}
+    results = {"model": NAME, "tokens": args.tokens, "spins": SPINS, "runs": runs}
+    results |= {"summary": summary}
     save("serve", results | {"tables": tables}, ("torch", "numba", "fastapi", "xllamacpp"))
     for server in servers.values():
         server.stop()
