@@ -24,10 +24,9 @@ def draw(
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "b"]:
     "A token for each row, drawn by one random number a row. Raises `ValueError` for other `p`."
-    # where each token's piece of the line ends; float64, so that small pieces don't get lost
     if not isinstance(p, Tensor) or p.ndim != 2:
         raise TypeError(f"probabilities are a tensor (rows, vocabulary), got {type(p).__name__}")
-    ends = p.cumsum(-1, dtype=torch.float64)
+    ends = p.cumsum(-1, dtype=torch.float64)  # float64, so that small pieces don't get lost
     length = ends[:, -1:]
     if not bool(((length > 0) & length.isfinite()).all()) or bool((p < 0).any()):
         raise ValueError("probabilities are 0 or more and not all 0 in a row; softmax gives such")
