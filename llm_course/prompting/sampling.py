@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, SupportsIndex
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..core import whole_number
@@ -24,10 +24,9 @@ def draw(
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "b"]:
     "A token for each row, drawn by one random number a row. Raises `ValueError` for other `p`."
-    # where each token's piece of the line ends; float64, so that small pieces don't get lost
     if not isinstance(p, Tensor) or p.ndim != 2:
         raise TypeError(f"probabilities are a tensor (rows, vocabulary), got {type(p).__name__}")
-    ends = p.cumsum(-1, dtype=torch.float64)
+    ends = p.cumsum(-1, dtype=torch.float64)  # float64, so that small pieces don't get lost
     length = ends[:, -1:]
     if not bool(((length > 0) & length.isfinite()).all()) or bool((p < 0).any()):
         raise ValueError("probabilities are 0 or more and not all 0 in a row; softmax gives such")
@@ -63,24 +62,39 @@ def top_k(
     return logits.masked_fill(logits < best[:, -1:], -math.inf)
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #7d8329fc
-_FIRST = 256  # tokens that are looked at first
+_BITS = 16  # of a surprise, which don't count for its bucket
+_BUCKETS = (torch.tensor(math.inf).view(torch.int32).item() >> _BITS) + 1
 
 
-def _lowest(
-    rank: Float[Tensor, "b v"],  # tokens are taken from the highest rank down
+def _deciding_bucket(
+    order: Float[Tensor, "b v"],  # 0 or more
     chances: Float[Tensor, "b v"],
     p: float | int,
-    enough: int,  # tokens to look at if the first don't do; after these, all
+) -> tuple[Float[Tensor, "b 1"], Bool[Tensor, "b v"]]:
+    "The probability before the bucket in which each row's sum reaches `p`; the tokens in it."
+    bucket = (order.view(torch.int32) >> _BITS).long()
+    empty = torch.zeros(len(order), _BUCKETS, dtype=torch.float64, device=order.device)
+    held = empty.scatter_add(-1, bucket, chances.double())  # each bucket's probability
+    sums = held.cumsum(-1)
+    decides = (sums < p).sum(-1, keepdim=True).clamp(max=_BUCKETS - 1)
+    return (sums - held).gather(-1, decides), bucket == decides
+
+
+def _last_needed(
+    order: Float[Tensor, "b v"],  # 0 or more; tokens are taken from the lowest on
+    chances: Float[Tensor, "b v"],
+    p: float | int,
 ) -> Float[Tensor, "b 1"]:
-    "The rank of the last token that each row needs for the probability `p`."
-    v = rank.shape[-1]
-    for k in (_FIRST, enough, v):
-        best, ids = rank.topk(min(k, v))
-        sums = (best if rank is chances else chances.gather(-1, ids)).cumsum(-1)
-        if bool((sums[:, -1] >= p).all()):
-            break
-    last = (sums < p).sum(-1, keepdim=True).clamp(max=sums.shape[-1] - 1)
-    return best.gather(-1, last)
+    "The `order` of the last token that each row needs for the probability `p`."
+    if order.shape[-1] > 4096:
+        before, inside = _deciding_bucket(order, chances, p)
+    else:  # few tokens: all are put in order
+        before, inside = order.new_zeros(len(order), 1), torch.ones_like(order, dtype=torch.bool)
+    most = int(inside.sum(-1).max())
+    lowest, ids = order.masked_fill(~inside, math.inf).topk(most, largest=False)
+    sums = before + chances.gather(-1, ids).cumsum(-1, dtype=torch.float64)
+    last = (sums < p).sum(-1, keepdim=True).clamp(max=most - 1)
+    return lowest.gather(-1, last)
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #d1d0f89b
 def _check_share(name: str, p: float | int, *, above_zero: bool = False) -> None:
@@ -103,11 +117,9 @@ def top_p(
     _check_scores(logits)
     if p == 1:
         return logits
-    chances = logits.float().softmax(-1)
-    # all v tokens below (1 - p) / v would have less than 1 - p: the others have p (2: to be safe)
-    bound = (1 - p) / (2 * chances.shape[-1])
-    enough = int((chances >= bound).sum(-1).max())
-    return logits.masked_fill(chances < _lowest(chances, chances, p, enough), -math.inf)
+    log_p = logits.float().log_softmax(-1)
+    surprise = log_p.abs()
+    return logits.masked_fill(surprise > _last_needed(surprise, log_p.exp(), p), -math.inf)
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #8dd1a1a5
 def min_p(
@@ -136,10 +148,8 @@ def typical(
         return logits
     log_p = logits.float().log_softmax(-1)
     entropy = torch.special.entr(log_p.exp()).sum(-1, keepdim=True)
-    unusual = (-log_p - entropy).abs()
-    # no bound is known here: 16 times as many is a guess, and all are ordered where it fails
-    lowest = _lowest(-unusual, log_p.exp(), p, 16 * _FIRST)
-    return logits.masked_fill(-unusual < lowest, -math.inf)
+    unusual = (log_p + entropy).abs()  # how far the surprise, -log_p, is from the entropy
+    return logits.masked_fill(unusual > _last_needed(unusual, log_p.exp(), p), -math.inf)
 
 # %% ../../nbs/06_prompting/01_sampling.ipynb #81e996e7
 class Draw:
