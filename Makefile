@@ -77,8 +77,13 @@ save: export ## run every notebook in full and save its outputs
 	@$(BIN)/python -m course_tools.export tidy
 	@$(BIN)/nbdev-clean
 
-bench: .venv/.ready ## measure against the peers; writes benchmarks/results
-	@for b in load attention decode packed prefix train; do $(BIN)/python benchmarks/$$b.py || exit 1; done
+# In the order of the chapters, each beside its peers; it takes long.
+BENCHMARKS := load attention decode prefix train perplexity bleu rouge packed engine sampling structured serve
+
+bench: .venv/.peers ## measure against the peers: writes benchmarks/results and the README's table
+	@for b in $(BENCHMARKS); do $(BIN)/python benchmarks/$$b.py || exit 1; done
+	@$(BIN)/python benchmarks/speculative.py --repeats 3 --tokens 48 --requests 2
+	@$(BIN)/python -m course_tools.numbers --write
 
 .venv/.docs: .venv/.ready
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
