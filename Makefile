@@ -5,7 +5,7 @@ export GOMP_SPINCOUNT := 0
 export PYTHONUTF8 := 1
 NBS := $(shell find nbs -name '*.ipynb' -not -path '*/.*')
 
-.PHONY: help course lab serve exercises where test test-slow check pytest notebooks export save bench docs site test-site constraints clean
+.PHONY: help doctor course lab serve exercises page where test test-slow check pytest notebooks export save bench docs site test-site constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ course: .venv/.ready ## set up, fetch the model, run the tour
 	@$(BIN)/python -m course_tools.export tour nbs/index.ipynb
 	@echo "Next: make lab"
 
+doctor: ## say what is wrong with this machine, and what to do about it
+	@$(PYTHON) -m course_tools.doctor
+
 lab: .venv/.ready ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab nbs/index.ipynb
 
@@ -29,6 +32,9 @@ serve: .venv/.ready ## serve the model: a chat page, and an API like OpenAI's, a
 
 exercises: .venv/.ready ## copy the notebooks, without solutions, to a folder; what you wrote there stays
 	@$(BIN)/python -m course_tools.exercises $(FOLDER)
+
+page: .venv/.ready ## lay out a new page that passes the checks: make page PAGE=agents/planning
+	@$(BIN)/python -m course_tools.new_page $(PAGE)
 
 # `make where ID` or `make where ID=ID`: the word after `where` is no target.
 where: .venv/.ready ## print the cell of an id, as failures and tests name it: make where eda93747
@@ -71,8 +77,13 @@ save: export ## run every notebook in full and save its outputs
 	@$(BIN)/python -m course_tools.export tidy
 	@$(BIN)/nbdev-clean
 
-bench: .venv/.ready ## measure against the peers; writes benchmarks/results
-	@for b in load attention decode packed prefix train; do $(BIN)/python benchmarks/$$b.py || exit 1; done
+# In the order of the chapters, each beside its peers; it takes long.
+BENCHMARKS := load attention decode prefix train perplexity bleu rouge packed engine sampling structured serve
+
+bench: .venv/.peers ## measure against the peers: writes benchmarks/results and the README's table
+	@for b in $(BENCHMARKS); do $(BIN)/python benchmarks/$$b.py || exit 1; done
+	@$(BIN)/python benchmarks/speculative.py --repeats 3 --tokens 48 --requests 2
+	@$(BIN)/python -m course_tools.numbers --write
 
 .venv/.docs: .venv/.ready
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'

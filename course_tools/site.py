@@ -21,6 +21,7 @@ from nbdev.doclinks import nbglob
 
 from course_tools.api import Library, api_index, api_page
 from course_tools.export import modules_of
+from course_tools.numbers import all_rows
 from course_tools.pages import Page, render
 from course_tools.pictures import social_card, thumbnail, write
 from course_tools.proved import Proved, tables
@@ -182,6 +183,7 @@ class Stage:
             "<!-- toctree -->": lambda _: toctree(front, ":hidden:", ":caption: The course"),
             "<!-- cards -->": lambda chapter: chapter_cards(self.chapters[chapter]),
             "<!-- proved -->": lambda _: proved(self.pages),
+            "<!-- numbers -->": lambda _: all_rows(self.root / "benchmarks/results"),
             "<!-- benchmarks -->": lambda _: benchmarks(self.root / "benchmarks/results", self.put),
         }
 

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(p for p in (ROOT / "llm_course").rglob("*.py") if p.name != "_modidx.py")
 CHECKPOINTS = ROOT / "llm_course/transformers/checkpoints.py"
@@ -25,31 +30,58 @@ def declared():
     )
 
 
-def test_the_library_imports_only_what_it_declares():
-    allowed = (
-        declared()
-        | set(sys.stdlib_module_names)
-        | {"llm_course", "triton"}  # triton: only where a GPU kernel runs
-        | {"anywidget", "traitlets"}  # only where a widget is shown
-        | {"nltk"}  # only where ROUGE cuts endings
-        | {"lm_eval"}  # only where the harness is asked for its adapter
-        | {"numba", "llvmlite"}  # only where 4-bit products are compiled
-        | {"llguidance"}  # only where an answer follows a JSON schema
-        | {"fastapi", "pydantic", "pydantic_core", "starlette", "uvicorn"}  # only where one serves
-        | {"mcp", "mcp_types", "jsonschema", "referencing"}  # only where tools are other programs'
-        | {"opentelemetry"}  # only where a run's trace is exported
-    )
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "optional-dependencies"
+]
+# What a distribution brings to import, where that isn't its own name alone.
+BRINGS = {
+    "anywidget": {"anywidget", "traitlets"},
+    "numba": {"numba", "llvmlite"},
+    "fastapi": {"fastapi", "starlette"},
+    "pydantic": {"pydantic", "pydantic_core"},
+    "mcp": {"mcp", "mcp_types", "jsonschema", "referencing"},
+    "opentelemetry-sdk": {"opentelemetry"},
+    "lm-eval": {"lm_eval"},
+}
+
+
+def brought_by(extra):
+    "The modules that an extra adds, with those of the extras in it."
+    found = set()
+    for requirement in EXTRAS.get(extra, ()):
+        if inner := re.match(r"llm_course\[(.+)\]", requirement):
+            found |= set().union(*map(brought_by, inner[1].split(",")))
+            continue
+        name = re.match(r"[\w-]+", requirement)[0]
+        found |= BRINGS.get(name, {name})
+    return found
+
+
+def imported(path):
+    "The top names that a module imports, wherever in it."
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+
+
+def test_a_chapter_imports_only_what_the_library_and_its_extra_declare():
+    always = declared() | set(sys.stdlib_module_names) | {"llm_course"}
+    always |= {"triton"}  # where a GPU kernel runs; PyTorch's CUDA builds bring it
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = (
-                [a.name for a in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom) and not node.level
-                else []
-            )
-            for name in names:
-                assert name.split(".")[0] in allowed | {""}, f"{path.name} imports {name}"
+        chapter = path.relative_to(ROOT / "llm_course").parts[0]
+        extra = set(imported(path)) - always - brought_by(chapter)
+        assert not extra, f"{path.name} imports {extra}, which llm_course[{chapter}] doesn't bring"
+
+
+def test_no_extra_of_a_chapter_brings_what_the_chapter_does_not_import():
+    for folder in (p for p in (ROOT / "llm_course").iterdir() if p.is_dir()):
+        names = {name for path in folder.rglob("*.py") for name in imported(path)}
+        for requirement in EXTRAS.get(folder.name, ()):
+            own = re.match(r"[\w-]+", requirement)[0]
+            modules = brought_by(folder.name) if own == "llm_course" else BRINGS.get(own, {own})
+            assert modules & names, f"nothing in {folder.name} imports what {requirement} brings"
 
 
 def test_everything_declared_is_imported():
