@@ -216,6 +216,50 @@ async def test_a_bounded_model_reads_no_more_than_it_may():
         Bounded("x", 5, size)
 
 
+# nbs/07_agents/08_memory.ipynb #cd47c168
+def test_means_are_those_of_the_hidden_states():
+    """A text's vector is the mean of its tokens' states, whatever stands beside it.
+
+    Oracle: the model's own states of each text alone, taken with hooks
+    """
+    import torch
+
+    from llm_course.core import fetch_model
+    from llm_course.transformers.generation import LanguageModel
+    from llm_course.transformers.model import Config, Transformer
+    from llm_course.transformers.tokens import Tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = Tokenizer.from_gguf(fetch_model("SmolLM2-135M-Instruct"))
+    config = Config(vocab_size=49152, dim=32, n_layers=4, n_heads=4, hidden_dim=64, context=64)
+    tiny = LanguageModel(Transformer(config).eval(), tokenizer)
+    texts = ["a longer text than others", "b", "some words", "a longer text than others!"]
+    layers = [1, 3, 4]
+    for skip in (True, False):
+        means = layer_means(tiny, texts, layers, skip)
+        for text, row in zip(texts, means):
+            states = []
+            note = lambda module, inputs, output: states.append(output)
+            hooks = [block.register_forward_hook(note) for block in tiny.model.layers]
+            with torch.inference_mode():
+                tiny.model.hidden_states(torch.tensor([[tokenizer.eos_id, *tokenizer.encode(text)]]))
+            for hook in hooks:
+                hook.remove()
+            for layer, mean in zip(layers, row):
+                expected = states[layer - 1][0, int(skip) :].mean(0).numpy()
+                assert np.allclose(mean, expected, atol=1e-5), (text, layer)
+    assert len(tiny.model.layers) == 4, "the model itself stays whole"
+    embed = MeanStates(tiny, 3, texts)
+    assert np.allclose(embed(texts).mean(0), 0, atol=1e-4) and embed(["x"]).dtype == np.float32
+    assert np.allclose(embed(texts).std(0), 1, atol=1e-2)
+    for wrong in ([0], [5], [-1]):
+        with expect_fail(ValueError, contains="a layer is a number from 1 to 4"):
+            layer_means(tiny, texts, wrong)
+    for wrong in ("text", ["one"]):
+        with expect_fail(ValueError, contains="a sample is a list"):
+            MeanStates(tiny, 1, wrong)
+
+
 # nbs/07_agents/08_memory.ipynb #95eacb83
 def test_a_store_finds_what_numpy_finds():
     """By vectors a store gives the largest cosines, exactly; by both, the fused ranking. What
@@ -245,11 +289,11 @@ def test_a_store_finds_what_numpy_finds():
             found = store.find(question, 400, by="vectors", even=True)
             assert [int(memory.key) for memory in found] == evens
             scores = np.array(TextIndex(texts).scores(question))
-            ranked = [i for i in np.argsort(-scores, kind="stable") if scores[i] > 0]
+            by_words = [i for i in np.argsort(-scores, kind="stable") if scores[i] > 0]
             found = store.find(question, 400, by="words")
-            assert [int(memory.key) for memory in found] == ranked
+            assert [int(memory.key) for memory in found] == by_words
             places = {int(i): 1 / (61 + place) for place, i in enumerate(order)}
-            for place, i in enumerate(ranked):
+            for place, i in enumerate(by_words):
                 places[int(i)] += 1 / (61 + place)
             found = store.find(question, 5)
             assert np.allclose([memory.score for memory in found], sorted(places.values())[:-6:-1])
@@ -347,50 +391,6 @@ def test_a_store_keeps_and_forgets():
     for wrong in (lambda: MemoryStore(None, toy_embed), lambda: MemoryStore("m.db", 3)):
         with expect_fail(TypeError):
             wrong()
-
-
-# nbs/07_agents/08_memory.ipynb #cd47c168
-def test_means_are_those_of_the_hidden_states():
-    """A text's vector is the mean of its tokens' states, whatever stands beside it.
-
-    Oracle: the model's own states of each text alone, taken with hooks
-    """
-    import torch
-
-    from llm_course.core import fetch_model
-    from llm_course.transformers.generation import LanguageModel
-    from llm_course.transformers.model import Config, Transformer
-    from llm_course.transformers.tokens import Tokenizer
-
-    torch.manual_seed(0)
-    tokenizer = Tokenizer.from_gguf(fetch_model("SmolLM2-135M-Instruct"))
-    config = Config(vocab_size=49152, dim=32, n_layers=4, n_heads=4, hidden_dim=64, context=64)
-    tiny = LanguageModel(Transformer(config).eval(), tokenizer)
-    texts = ["a longer text than others", "b", "some words", "a longer text than others!"]
-    layers = [1, 3, 4]
-    for skip in (True, False):
-        means = layer_means(tiny, texts, layers, skip)
-        for text, row in zip(texts, means):
-            states = []
-            note = lambda module, inputs, output: states.append(output)
-            hooks = [block.register_forward_hook(note) for block in tiny.model.layers]
-            with torch.inference_mode():
-                tiny.model.hidden_states(torch.tensor([[tokenizer.eos_id, *tokenizer.encode(text)]]))
-            for hook in hooks:
-                hook.remove()
-            for layer, mean in zip(layers, row):
-                expected = states[layer - 1][0, int(skip) :].mean(0).numpy()
-                assert np.allclose(mean, expected, atol=1e-5), (text, layer)
-    assert len(tiny.model.layers) == 4, "the model itself stays whole"
-    embed = MeanStates(tiny, 3, texts)
-    assert np.allclose(embed(texts).mean(0), 0, atol=1e-4) and embed(["x"]).dtype == np.float32
-    assert np.allclose(embed(texts).std(0), 1, atol=1e-2)
-    for wrong in ([0], [5], [-1]):
-        with expect_fail(ValueError, contains="a layer is a number from 1 to 4"):
-            layer_means(tiny, texts, wrong)
-    for wrong in ("text", ["one"]):
-        with expect_fail(ValueError, contains="a sample is a list"):
-            MeanStates(tiny, 1, wrong)
 
 
 # nbs/07_agents/08_memory.ipynb #cf308513
