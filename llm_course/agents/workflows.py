@@ -9,7 +9,7 @@ __all__ = ['State', 'WorkflowError', 'Part', 'LlmAgent', 'SequentialAgent', 'sta
 import asyncio
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from .agent import Agent, EventLog, Run
@@ -124,7 +124,7 @@ class SequentialAgent:
             added |= await part.run(run, {**state, **added}, f"{at}{self.name}/")
         return added
 
-
+# %% ../../nbs/07_agents/07_workflows.ipynb #9d209fac
 def _checked_parts(name: str, parts: Sequence[Part]) -> list[Part]:
     "The parts of a workflow. `ValueError` for none, and for two of one name."
     if not isinstance(name, str) or not name or "/" in name:
@@ -144,7 +144,7 @@ def _checked_parts(name: str, parts: Sequence[Part]) -> list[Part]:
         raise ValueError(f"{name}: {problem}; the log tells parts apart by their names")
     return list(parts)
 
-
+# %% ../../nbs/07_agents/07_workflows.ipynb #30d32080
 async def start(
     workflow: Part,
     run: Run,
@@ -162,51 +162,64 @@ async def start(
     return {**state, **await workflow.run(run, state)}
 
 # %% ../../nbs/07_agents/07_workflows.ipynb #1fd200c8
-def _is_of_one_part(error: BaseException) -> bool:
-    "Whether an error concerns one part, and not the whole run."
-    return isinstance(error, (WorkflowError, EndpointError))
+_OF_ONE_BRANCH = (WorkflowError, EndpointError)  # any other error is the whole run's
 
 
-async def _wait(tasks: Any, patient: bool) -> None:
-    "Until all have ended; if not patient, until one has failed. `LimitReached` ends any patience."
-    left = set(tasks)
-    while left:
-        ended, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
-            error = None if task.cancelled() else task.exception()
-            if error is None:
-                continue
-            if not patient or not _is_of_one_part(error):
-                return
+async def _side_by_side(branches: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    "What branches return, in their order. One that raises stops all; none outlives this call."
+    tasks = [asyncio.ensure_future(branch) for branch in branches]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    raised = [task.exception() for task in tasks if not task.cancelled()]
+    raised = [error for error in raised if error is not None]
+    raised.sort(key=lambda error: isinstance(error, _OF_ONE_BRANCH))  # the whole run's first
+    if raised:
+        raise raised[0]
+    return [task.result() for task in tasks]
 
+# %% ../../nbs/07_agents/07_workflows.ipynb #d9fb3eb7
+async def _end(
+    part: Part, run: Run, state: State, at: str
+) -> tuple[dict[str, Any], Exception | None]:
+    "What a branch gave, and why it failed, if it did. What concerns the whole run is raised."
+    try:
+        return await part.run(run, state, at), None
+    except _OF_ONE_BRANCH as error:
+        return {}, error
 
-def _failure(tasks: Sequence[asyncio.Future]) -> BaseException | None:
-    "Why branches failed, if any did: an error of the whole run comes first, then the list's order."
-    errors = [task.exception() for task in tasks if not task.cancelled()]
-    errors = [error for error in errors if error is not None]
-    whole = [error for error in errors if not _is_of_one_part(error)]
-    return next(iter(whole + errors), None)
-
-
-async def _kept(part: Part, run: Run, state: State, at: str) -> dict[str, Any]:
+# %% ../../nbs/07_agents/07_workflows.ipynb #4cfa7104
+async def _noted_end(
+    part: Part, run: Run, state: State, at: str
+) -> tuple[dict[str, Any], str | None]:
     "How a branch ended, as a step: a run that goes on after a kill takes it out of the log."
 
     async def end() -> dict[str, Any]:
-        try:
-            gave = await part.run(run, state, at)
-        except (WorkflowError, EndpointError) as error:
-            return {"gave": {}, "failed": str(error) or type(error).__name__}
+        gave, error = await _end(part, run, state, at)
         try:
             json.dumps(gave, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            said = f"{at}{part.name} gives what JSON can't hold, so it can't be kept: {error}"
+        except (TypeError, ValueError) as problem:
+            said = f"{at}{part.name} gives what JSON can't hold, so it can't be kept: {problem}"
             raise TypeError(said) from None
-        return {"gave": gave, "failed": None}
+        why = None if error is None else str(error) or type(error).__name__
+        return {"gave": gave, "failed": why}
 
     needed = {name: state[name] for name in part.needs() if name in state}
-    return await run.once(f"{at}{part.name}/end", end, given=needed)
+    noted = await run.once(f"{at}{part.name}/end", end, given=needed)
+    return noted["gave"], noted["failed"]
 
 # %% ../../nbs/07_agents/07_workflows.ipynb #b964318c
+async def _gives(part: Part, run: Run, state: State, at: str) -> tuple[dict[str, Any], None]:
+    "What a branch gave. Any failure is raised."
+    return await part.run(run, state, at), None
+
+
+_BRANCH = {"cancel": _gives, "wait": _end, "keep": _noted_end}
+
+
 class ParallelAgent:
     "Parts that run at the same time, each with a copy of the state."
 
@@ -218,7 +231,7 @@ class ParallelAgent:
     ):
         self.name = name
         self.parts = _checked_parts(name, parts)
-        if on_failure not in ("cancel", "wait", "keep"):
+        if on_failure not in _BRANCH:
             raise ValueError(f"on_failure is 'cancel', 'wait' or 'keep', got {on_failure!r}")
         self.on_failure = on_failure
         given: set[str] = set()
@@ -236,26 +249,21 @@ class ParallelAgent:
         return given | {f"{self.name}_failed"} if self.on_failure == "keep" else given
 
     async def run(self, run: Run, state: State, at: str = "") -> dict[str, Any]:
-        keep, here = self.on_failure == "keep", f"{at}{self.name}/"
-        tasks = []
-        for part in self.parts:
-            own = copy.deepcopy(dict(state))
-            branch = _kept(part, run, own, here) if keep else part.run(run, own, here)
-            tasks.append(asyncio.ensure_future(branch))
-        try:
-            await _wait(tasks, patient=self.on_failure != "cancel")
-        finally:  # also when this workflow is cancelled itself
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        failure = _failure(tasks)
-        if failure is not None:
-            raise failure
-        ends = [task.result() for task in tasks]
-        if keep:
-            failed = {p.name: end["failed"] for p, end in zip(self.parts, ends) if end["failed"]}
-            ends = [end["gave"] for end in ends] + [{f"{self.name}_failed": failed}]
-        return {name: value for end in ends for name, value in end.items()}
+        branch, here = _BRANCH[self.on_failure], f"{at}{self.name}/"
+        own = [copy.deepcopy(dict(state)) for _ in self.parts]
+        branches = [branch(part, run, mine, here) for part, mine in zip(self.parts, own)]
+        ends = await _side_by_side(branches)
+        added: dict[str, Any] = {}
+        failed: dict[str, Any] = {}  # why, by the name of the part
+        for part, (gave, why) in zip(self.parts, ends):
+            added |= gave
+            if why is not None:
+                failed[part.name] = why
+        if self.on_failure == "keep":
+            return {**added, f"{self.name}_failed": failed}
+        if failed:
+            raise next(iter(failed.values()))
+        return added
 
 # %% ../../nbs/07_agents/07_workflows.ipynb #dad33207
 class LoopAgent:
@@ -293,7 +301,7 @@ class LoopAgent:
                 end = "passed"
                 break
             numbers = [seen.index(one) for one in seen]  # equal rounds, equal numbers
-            if find_loop(numbers, min_copies=2, min_tokens=2):
+            if find_loop(numbers, min_copies=2, min_tokens=2):  # a round or more, twice
                 end = "no progress"
                 break
         return {**added, f"{self.name}_end": end}
