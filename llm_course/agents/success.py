@@ -29,7 +29,7 @@ from llm_course.agents.tools import (
     tool,
 )
 from .workflows import LlmAgent, LoopAgent, SequentialAgent, WorkflowError, start
-from ..core import whole_number
+from ..core import check_switches, whole_number, whole_numbers
 from ..evaluation.answers import find_numbers
 
 # %% ../../nbs/07_agents/11_success.ipynb #1d2c99a9
@@ -70,6 +70,7 @@ class World:
     "A small shop: its clock, its stock, its to-do list, and the calls that were made."
 
     def __init__(self, task: AgentTask):
+        _check_task(task)
         self.time = task.now
         self.stock = dict(task.stock)
         self.todo: list[str] = []
@@ -126,9 +127,32 @@ class World:
 
         return replace(one, function=function)
 
+# %% ../../nbs/07_agents/11_success.ipynb #3e5aeccb
+def _check_task(task: Any) -> AgentTask:
+    "The same task. `TypeError` for anything else."
+    if not isinstance(task, AgentTask):
+        raise TypeError(f"a task is an AgentTask, such as agent_tasks('tune')[0]; got {task!r:.70}")
+    return task
+
+
+def _check_text(what: str, text: Any) -> str:
+    "The same text. `TypeError` for anything else."
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a text, got {text!r:.80}; give '' if there is none")
+    return text
+
+
+def _check_world(world: Any) -> World:
+    "The same world. `TypeError` for anything else."
+    if not isinstance(world, World):
+        raise TypeError(f"a run's world is a World(task) with its calls, got {world!r:.80}")
+    return world
+
 # %% ../../nbs/07_agents/11_success.ipynb #4ec171ea
 def says(task: AgentTask, text: str) -> bool:
     "Whether an answer is short, and says what is wanted and nothing against it."
+    _check_task(task)
+    _check_text("an answer", text)
     if not text.strip() or len(text.split()) > 40:
         return False
     wanted = task.answer
@@ -153,27 +177,34 @@ def _has_all(text: str, words: Sequence[str]) -> bool:
 # %% ../../nbs/07_agents/11_success.ipynb #7cb1fd81
 def serves(need: Mapping[str, Any], name: str, arguments: Mapping[str, Any]) -> bool:
     "Whether a call does what a task needs."
+    if not isinstance(need, Mapping) or "tool" not in need:
+        raise ValueError(f"a need is one of a task's needs, with its tool; got {need!r:.80}")
+    if not isinstance(arguments, Mapping):
+        raise TypeError(f"arguments are a dictionary from name to value, got {arguments!r:.80}")
     if name != need["tool"]:
         return False
     if name == "calculate":
-        try:
-            return calculate(arguments["expression"]) == calculate(need["expression"])
-        except (ValueError, ArithmeticError):
-            return False
+        return _has_value(arguments.get("expression", ""), calculate(need["expression"]))
     if "words" in need:
         return _has_all(" ".join(map(str, arguments.values())), need["words"])
     return dict(arguments) == {key: value for key, value in need.items() if key != "tool"}
 
 
+def _has_value(expression: str, value: int | float) -> bool:
+    try:
+        return calculate(expression) == value
+    except (ValueError, ArithmeticError):
+        return False
+
+
 def as_wanted(task: AgentTask, world: World) -> bool:
     "Whether all that should have changed has changed, and nothing else."
+    _check_task(task)
+    _check_world(world)
     wanted = task.after["todo"]
     if world.stock != task.after["stock"] or len(world.todo) != len(wanted):
         return False
-    for words in wanted:
-        if not any(_has_all(text, words) for text in world.todo):
-            return False
-    return True
+    return all(any(_has_all(text, words) for text in world.todo) for words in wanted)
 
 # %% ../../nbs/07_agents/11_success.ipynb #ff420fec
 HOW = (
@@ -189,6 +220,10 @@ HOW = (
 
 def judge(task: AgentTask, world: World, text: str, answered: bool) -> str:
     "How a run ended: one of `HOW`."
+    _check_task(task)
+    _check_world(world)
+    _check_text("an answer", text)
+    check_switches(answered=answered)
     missing = [need for need in task.needs if not _was_made(need, world)]
     astray = [name for name, arguments, _ in world.calls if not _was_asked(task, name, arguments)]
     if missing and missing[0]["tool"] in astray:
@@ -220,7 +255,11 @@ def answer(text: Annotated[str, "a short sentence"]) -> str:
 
 def tool_line(schema: Mapping[str, Any]) -> str:
     "A tool in a line: its name, what its arguments are, and what it does."
+    if not isinstance(schema, Mapping) or "function" not in schema:
+        raise TypeError(f"a tool's line is made of its schema, tool.schema(); got {schema!r:.80}")
     of = schema["function"]
+    if not {"name", "description", "parameters"} <= set(of):
+        raise ValueError(f"a function has a name, a description and parameters; got {of!r:.80}")
     arguments = ", ".join(
         f"{name}: {one.get('description') or ' | '.join(one.get('enum', [])) or one['type']}"
         for name, one in of["parameters"]["properties"].items()
@@ -246,6 +285,7 @@ def as_chat(request: LLMRequest) -> list[dict[str, Any]]:
 
 def read_call(text: str) -> ToolCall | None:
     "The first call in a text, or None."
+    _check_text("what a model wrote", text)
     try:
         value, _ = json.JSONDecoder().raw_decode(text, max(text.find('{"'), 0))
     except ValueError:
@@ -266,6 +306,7 @@ class CallingLLM:
     def __init__(self, llm: LLM, held: bool = True):
         self.llm = check_llm(llm)
         self.name = llm.name
+        check_switches(held=held)
         self.held = held
 
     async def stream(self, request: LLMRequest) -> AsyncIterator[Reply]:
@@ -329,6 +370,8 @@ class Changed:
     "An llm that is asked something else than was said: each request goes through a function."
 
     def __init__(self, llm: LLM, change: Callable[[LLMRequest], LLMRequest]):
+        if not callable(change):
+            raise TypeError(f"change is a function from request to request, got {change!r:.80}")
         self.llm = check_llm(llm)
         self.name = llm.name
         self.change = change
@@ -389,7 +432,7 @@ class Review:
     name = "review"
 
     def __init__(self, world: World):
-        self.world = world
+        self.world = _check_world(world)
 
     def needs(self) -> frozenset[str]:
         return frozenset({"question", "text"})
@@ -421,6 +464,10 @@ class Parts:
     checked: bool = True  # and may try once more
     memory: bool = True  # of more than the last result
 
+    def __post_init__(self):
+        check_switches(held=self.held, checked=self.checked, memory=self.memory)
+        whole_number("examples", self.examples, at_least=0)
+
 
 async def attempt(
     llm: LLM,
@@ -431,6 +478,8 @@ async def attempt(
     **settings: Any,  # of each request: temperature, seed, …
 ) -> dict[str, Any]:  # name, level, how, text, calls, turns, tokens
     "Gives a task to an agent in a world of its own, and judges what it did."
+    if not isinstance(parts, Parts):
+        raise TypeError(f"an agent's parts are Parts(held=…, examples=…), got {parts!r:.80}")
     world = World(task)
     llm = CallingLLM(llm, parts.held)
     if parts.examples:
@@ -466,6 +515,7 @@ def pass_hat_k(
     k = whole_number("k", k, at_least=1)
     if k > runs:
         raise ValueError(f"of {runs} runs, {k} can't be drawn; k is at most {runs}")
+    successes = whole_numbers("successes", successes)
     if not successes or not all(0 <= c <= runs for c in successes):
         raise ValueError(f"successes are from 0 to {runs} for each task, got {successes!r:.80}")
     return sum(math.comb(c, k) for c in successes) / math.comb(runs, k) / len(successes)
