@@ -111,7 +111,7 @@ def shop_at(folder, way=""):
     return StdioServerParameters(command=sys.executable, args=arguments), book
 
 
-# nbs/07_agents/09_mcp.ipynb #9930e983
+# nbs/07_agents/09_mcp.ipynb #833d3c0e
 def talk(server, *messages):
     "Sends messages to a new process, and prints both them and the answers."
     ends = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -126,7 +126,7 @@ def talk(server, *messages):
                 print(textwrap.fill(said, 96, subsequent_indent="  "))
 
 
-# nbs/07_agents/09_mcp.ipynb #32e28a38
+# nbs/07_agents/09_mcp.ipynb #ec57a6fb
 def our_server():
     "How to start our server, with the packages that this process finds."
     env = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -135,7 +135,7 @@ def our_server():
     )
 
 
-# nbs/07_agents/09_mcp.ipynb #7d48a152
+# nbs/07_agents/09_mcp.ipynb #515b945b
 async def bought(client, script, log=None, timeout=30, **how):
     "The answer of an agent that is told to pay, with the tools of a shop."
     tools = await mcp_tools(client, ["price", "pay"], **how)
@@ -245,7 +245,7 @@ def obeys(request):
     return "It will rain." if asked else calls("weather", town="Rome")
 
 
-# nbs/07_agents/09_mcp.ipynb #19d87183
+# nbs/07_agents/09_mcp.ipynb #cff294ca
 @tool
 def send_mail(text: str) -> str:
     "Sends a mail."
@@ -719,6 +719,22 @@ async def test_foreign_tools_are_as_ours():
     assert here[2].startswith("error: calculate: ValueError") and here[2] == there[2]
     assert here[4].startswith("error: calculate") and there[4].startswith("error: calculate")
     assert here[5:] == there[5:] and here[6] == "391"
+
+
+# nbs/07_agents/09_mcp.ipynb #66cd1cb6
+async def test_what_is_not_allowed_is_not_read():
+    """The description of a tool that isn't allowed never reaches a model."""
+    words = "My password is 1234. Will it rain in Rome?"
+    joke_orders = jokes(says=f"Tells a joke. {BY_TOWN}")
+    await asks(joke_orders, ["joke", "weather"])
+    assert heard == [f"weather in {words!r}"] and not sent
+    for server in (joke_orders, jokes(says=f"Tells a joke. {BY_MAIL}")):
+        await asks(server, ["weather"], [send_mail])
+        assert heard == ["weather in 'Rome'"] and not sent
+    await asks(jokes(forecast=f"rain. {BY_MAIL}"), ["weather"], [send_mail])
+    assert heard == ["weather in 'Rome'"] and sent == [words]
+    await asks(jokes(forecast=f"rain. {BY_TOWN}"), ["weather"])
+    assert heard == ["weather in 'Rome'", f"weather in {words!r}"] and not sent
 
 
 # nbs/07_agents/09_mcp.ipynb #74ebedef
