@@ -111,7 +111,7 @@ def shop_at(folder, way=""):
     return StdioServerParameters(command=sys.executable, args=arguments), book
 
 
-# nbs/07_agents/09_mcp.ipynb #833d3c0e
+# nbs/07_agents/09_mcp.ipynb #5c16049d
 def talk(server, *messages):
     "Sends messages to a new process, and prints both them and the answers."
     ends = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -126,7 +126,7 @@ def talk(server, *messages):
                 print(textwrap.fill(said, 96, subsequent_indent="  "))
 
 
-# nbs/07_agents/09_mcp.ipynb #ec57a6fb
+# nbs/07_agents/09_mcp.ipynb #7d8c26f9
 def our_server():
     "How to start our server, with the packages that this process finds."
     env = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -135,8 +135,8 @@ def our_server():
     )
 
 
-# nbs/07_agents/09_mcp.ipynb #515b945b
-async def bought(client, script, log=None, timeout=30, **how):
+# nbs/07_agents/09_mcp.ipynb #5d2e5415
+async def bought(client, script, log=None, timeout=30.0, **how):
     "The answer of an agent that is told to pay, with the tools of a shop."
     tools = await mcp_tools(client, ["price", "pay"], **how)
     agent = Agent("buyer", ScriptedLLM(script), tools=tools, timeout=timeout)
@@ -245,7 +245,7 @@ def obeys(request):
     return "It will rain." if asked else calls("weather", town="Rome")
 
 
-# nbs/07_agents/09_mcp.ipynb #cff294ca
+# nbs/07_agents/09_mcp.ipynb #2850dc2e
 @tool
 def send_mail(text: str) -> str:
     "Sends a mail."
@@ -721,7 +721,7 @@ async def test_foreign_tools_are_as_ours():
     assert here[5:] == there[5:] and here[6] == "391"
 
 
-# nbs/07_agents/09_mcp.ipynb #66cd1cb6
+# nbs/07_agents/09_mcp.ipynb #5687cfd1
 async def test_what_is_not_allowed_is_not_read():
     """The description of a tool that isn't allowed never reaches a model."""
     words = "My password is 1234. Will it rain in Rome?"

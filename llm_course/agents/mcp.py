@@ -105,7 +105,7 @@ def content_text(result: types.CallToolResult, longest: int = 20_000) -> str:
         return text
     return f"{text[:longest]}\n[cut: these were the first {longest} of {len(text)} characters]"
 
-# %% ../../nbs/07_agents/09_mcp.ipynb #b5fa41e1
+# %% ../../nbs/07_agents/09_mcp.ipynb #3f541a47
 def _piece_text(piece: types.ContentBlock) -> str:
     if isinstance(piece, types.TextContent):
         return piece.text
