@@ -370,13 +370,17 @@ def test_the_page_needs_nothing_from_elsewhere():
 
 # nbs/07_agents/03_serve.ipynb #sv030041
 def test_a_judge_asks_this_server():
+    import warnings
+
     from llm_course.training.feedback import Pair
     from llm_course.training.judges import EndpointJudge
 
-    with serving(tiny_app()) as url:
+    with serving(tiny_app()) as url, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         judge = EndpointJudge(url + "/v1", "tiny", "The shorter answer is better.", retries=0)
         (p,) = judge([Pair("How are you?", "Fine.", "I am fine, thank you for asking.")])
-    assert 0 <= p <= 1
+    assert all("neither A nor B" in str(one.message) for one in told)  # the tiny model can't judge
+    assert p == 0.5 if told else 0 < p < 1
 
 
 # nbs/07_agents/03_serve.ipynb #sv030048

@@ -136,7 +136,8 @@ class Events(Response):
         self.done = done
         self.status_code = 200
         self.background = None
-        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        passed_on = {"X-Accel-Buffering": "no"}  # asks proxies not to collect events
+        self.init_headers({"Cache-Control": "no-store", **passed_on})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = send_events(hurried(send, self.stall), self.chunks, self.raw_headers)
@@ -250,7 +251,7 @@ SAFE_HEADERS = {
 }
 
 
-def safely(send: Send, scope: Scope, counts: Counter[Any]) -> Send:
+def safely(send: Send, scope: Scope, counts: dict[Any, Any]) -> Send:
     "A `send` that puts safe headers on the answer, and counts its status."
 
     async def safe(message: Message) -> None:
@@ -272,7 +273,7 @@ def error_response(error: ApiError) -> Response:
 class Guard:
     "Stands before the application: looks at each request, and puts safe headers on each answer."
 
-    def __init__(self, app: ASGIApp, token: str | None, limits: Limits, counts: Counter[Any]):
+    def __init__(self, app: ASGIApp, token: str | None, limits: Limits, counts: dict[Any, Any]):
         self.app = app
         self.token = token
         self.limits = limits
@@ -334,7 +335,7 @@ class Room:
 
 # %% ../../nbs/07_agents/03_serve.ipynb #sv0d0030
 async def choices_of(
-    engine: AsyncEngine, orders: list[TextRequest], reply: Reply, counts: Counter[Any]
+    engine: AsyncEngine, orders: list[TextRequest], reply: Reply, counts: dict[Any, Any]
 ) -> AsyncIterator[Any]:
     "What each piece adds to the reply, as it comes."
     begun = time.perf_counter()
@@ -385,7 +386,7 @@ class Door(Room):
         super().__init__(limits)
         self.engine = engine
         self.name = name
-        self.counts: Counter[Any] = Counter()  # of responses by status, tokens, seconds
+        self.counts: dict[Any, Any] = Counter()  # of responses by status, tokens, seconds
 
     async def answer(self, body: ChatRequest | CompletionRequest, request: Request) -> Response:
         "The response to a request, whole or as a stream. Raises `ApiError`."
