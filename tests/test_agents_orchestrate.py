@@ -180,7 +180,7 @@ def graph_part(url, model, name, prompt, tokens, form=None):
     return ask_it
 
 
-# nbs/07_agents/12_orchestrate.ipynb #a0319470
+# nbs/07_agents/12_orchestrate.ipynb #d2b8c8c2
 async def with_adk(url, model, question, one_message=False):
     from google.adk.events import Event
     from google.adk.integrations.openai import OpenAILlm
@@ -423,7 +423,7 @@ def world_tool(world):
     return act
 
 
-# nbs/07_agents/12_orchestrate.ipynb #fd999c37
+# nbs/07_agents/12_orchestrate.ipynb #404fc499
 class Book:
     name = "book"
 
