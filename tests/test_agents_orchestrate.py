@@ -6,17 +6,20 @@ from llm_course.agents.orchestrate import Deadline, Prices, bill, export_trace
 
 # nbs/07_agents/12_orchestrate.ipynb #ae4b91f5
 import asyncio
+import copy
 import json
 import logging
 import os
 import re
 import signal
 import sqlite3
+import sys
 import threading
 import time
 import uuid
 import warnings
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypedDict
@@ -26,15 +29,15 @@ import torch
 from fastcore.test import expect_fail
 from pydantic import BaseModel, Field
 
-from llm_course.agents.agent import Agent, EventLog, LimitReached, Limits, Run
-from llm_course.agents.client import (
-    OpenAILLM,
-    Reply,
-    ScriptedLLM,
-    ToolCall,
-    Usage,
-    ask,
+from llm_course.agents.agent import (
+    Agent,
+    EventLog,
+    LimitReached,
+    Limits,
+    Run,
+    step_key,
 )
+from llm_course.agents.client import OpenAILLM, Reply, ScriptedLLM, ToolCall, Usage
 from llm_course.agents.serve import make_app, serving
 from llm_course.agents.text import AsyncEngine
 from llm_course.agents.tools import reference_tool, tool
@@ -66,6 +69,15 @@ class Card(BaseModel, extra="forbid"):
     answer: str = Field(max_length=150)
 
 
+def reads(form):
+    "How an answer becomes a record."
+
+    def parse(text):
+        return form.model_validate_json(text).model_dump()
+
+    return parse
+
+
 look_up = reference_tool()
 
 
@@ -87,19 +99,14 @@ class Find:
 
 
 def our_job(llm):
-    def part(name, prompt, tokens):  # an answer that is cut at its tokens will do
-        return LlmAgent(Agent(name, llm, max_tokens=tokens), prompt, name, may_be_cut=True)
-
-    def held(name, prompt, tokens, form):
-        def parse(text):
-            return form.model_validate_json(text).model_dump()
-
-        agent = Agent(name, llm, max_tokens=tokens, schema=form.model_json_schema())
-        return LlmAgent(agent, prompt, name, parse, may_be_cut=True)
+    def part(name, prompt, tokens, form=None):  # an answer that is cut at its tokens will do
+        held = {"schema": form.model_json_schema()} if form else {}
+        agent = Agent(name, llm, max_tokens=tokens, **held)
+        return LlmAgent(agent, prompt, name, reads(form) if form else None, may_be_cut=True)
 
     answer = part("answer", ANSWER, 50)
-    check = held("check", CHECK, 12, Verdict)
-    return SequentialAgent("job", [Find(), answer, check, held("form", FORM, 120, Card)])
+    check = part("check", CHECK, 12, Verdict)
+    return SequentialAgent("job", [Find(), answer, check, part("form", FORM, 120, Card)])
 
 
 async def with_ours(url, model, question):
@@ -135,56 +142,75 @@ MODEL = "smollm2-135m"
 
 
 # nbs/07_agents/12_orchestrate.ipynb #7e892a05
-async def with_adk(url, model, question, one_message=False):
+def adk_part(llm, name, prompt, tokens, form=None, one_message=False):
+    "An agent of ADK's. `one_message`: our prompt replaces whatever ADK has made of it."
     from google.adk.agents import LlmAgent
+    from google.genai.types import Content, GenerateContentConfig, Part
+
+    def rewrite(callback_context, llm_request):
+        filled = prompt.format(**callback_context.state.to_dict())
+        llm_request.contents = [Content(role="user", parts=[Part(text=filled)])]
+        llm_request.config.system_instruction = None
+
+    return LlmAgent(
+        name=name,
+        model=llm,
+        instruction=prompt,
+        include_contents="none",
+        output_key=name,
+        output_schema=form,
+        generate_content_config=GenerateContentConfig(max_output_tokens=tokens, temperature=0),
+        before_model_callback=rewrite if one_message else None,
+    )
+
+
+def graph_part(url, model, name, prompt, tokens, form=None):
+    "A function for a node of LangGraph's."
+    from langchain_openai import ChatOpenAI
+
+    more = dict(base_url=url, api_key="none", temperature=0, max_tokens=tokens)
+    llm = ChatOpenAI(model=model, **more)
+    if form:
+        llm = llm.with_structured_output(form, method="json_schema")
+
+    async def ask_it(state):
+        said = await llm.ainvoke(prompt.format(**state))
+        return {name: said.model_dump() if form else said.content}
+
+    return ask_it
+
+
+# nbs/07_agents/12_orchestrate.ipynb #d2b8c8c2
+async def with_adk(url, model, question, one_message=False):
     from google.adk.events import Event
     from google.adk.integrations.openai import OpenAILlm
     from google.adk.runners import InMemoryRunner
     from google.adk.workflow import START, Workflow
-    from google.genai.types import Content, GenerateContentConfig
-    from google.genai.types import Part as TextPart
-
-    def said(text):
-        return Content(role="user", parts=[TextPart(text=text)])
+    from google.genai.types import Content, Part
 
     def find(node_input):
         return Event(output=question, state={"passage": look_up(question)})
 
     llm = OpenAILlm(model=model, base_url=url, api_key="none")
-
-    def part(name, prompt, tokens, form=None):
-        def rewrite(callback_context, llm_request):
-            filled = prompt.format(**callback_context.state.to_dict())
-            llm_request.contents = [said(filled)]
-            llm_request.config.system_instruction = None
-
-        settings = GenerateContentConfig(max_output_tokens=tokens, temperature=0)
-        more = dict(generate_content_config=settings, include_contents="none")
-        if one_message:
-            more["before_model_callback"] = rewrite
-        return LlmAgent(
-            name=name, model=llm, instruction=prompt, output_key=name, output_schema=form, **more
-        )
-
     chain = (
         START,
         find,
-        part("answer", ANSWER, 50),
-        part("check", CHECK, 12, Verdict),
-        part("form", FORM, 120, Card),
+        adk_part(llm, "answer", ANSWER, 50, None, one_message),
+        adk_part(llm, "check", CHECK, 12, Verdict, one_message),
+        adk_part(llm, "form", FORM, 120, Card, one_message),
     )
     runner = InMemoryRunner(agent=Workflow(name="job", edges=[chain]), app_name="job")
     place = {"app_name": "job", "user_id": "reader"}
     session = await runner.session_service.create_session(**place, state={"question": question})
     where = {"user_id": "reader", "session_id": session.id}
-    async for _ in runner.run_async(**where, new_message=said(question)):
+    said = Content(role="user", parts=[Part(text=question)])
+    async for _ in runner.run_async(**where, new_message=said):
         pass
     session = await runner.session_service.get_session(**place, session_id=session.id)
     return session.state
 
 
 async def with_langgraph(url, model, question):
-    from langchain_openai import ChatOpenAI
     from langgraph.graph import START, StateGraph
 
     class Page(TypedDict, total=False):
@@ -194,37 +220,27 @@ async def with_langgraph(url, model, question):
         check: dict
         form: dict
 
-    def node(name, prompt, tokens, form=None):
-        more = dict(base_url=url, api_key="none", temperature=0, max_tokens=tokens)
-        llm = ChatOpenAI(model=model, **more)
-        if form:
-            llm = llm.with_structured_output(form, method="json_schema")
-
-        async def ask_it(state):
-            said = await llm.ainvoke(prompt.format(**state))
-            return {name: said.model_dump() if form else said.content}
-
-        return ask_it
+    def find(state):
+        return {"passage": look_up(state["question"])}
 
     graph = StateGraph(Page)
     graph.add_sequence([
-        ("find", lambda state: {"passage": look_up(state["question"])}),
-        ("to_answer", node("answer", ANSWER, 50)),
-        ("to_check", node("check", CHECK, 12, Verdict)),
-        ("to_form", node("form", FORM, 120, Card)),
+        ("find", find),
+        ("to_answer", graph_part(url, model, "answer", ANSWER, 50)),
+        ("to_check", graph_part(url, model, "check", CHECK, 12, Verdict)),
+        ("to_form", graph_part(url, model, "form", FORM, 120, Card)),
     ])
     graph.add_edge(START, "find")
     return await graph.compile().ainvoke({"question": question})
 
 
 # nbs/07_agents/12_orchestrate.ipynb #c3b61c4b
-class Refused(Exception):
-    "An answer with the status 400."
-
-
 @asynccontextmanager
-async def scripted_server(play):
-    "A server with OpenAI's API. Gives its address and what became of each request."
+async def scripted_server(play, trickles=False):
+    """A server with OpenAI's API. Gives its address and what became of each request.
+
+    `trickles`: until the reply is there, it sends a byte or two each tenth of a second.
+    """
     became = []
 
     async def serve(reader, writer):
@@ -238,10 +254,17 @@ async def scripted_server(play):
         mine = len(became) - 1
         work = asyncio.ensure_future(play(body))
         gone = asyncio.ensure_future(reader.read(1))
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if trickles:
+            writer.write(as_head(body))
+        while not (work.done() or gone.done()):
+            if trickles:
+                writer.write(b": wait\n\n" if body.get("stream") else b" ")
+            pause = 0.1 if trickles else None
+            await asyncio.wait({work, gone}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             became[mine] = "answered"
-            writer.write(as_response(work, body))
+            writer.write(b"" if trickles else as_head(body))
+            writer.write(as_data(work.result(), body))
             await writer.drain()
         else:
             became[mine] = "hung up"
@@ -254,110 +277,255 @@ async def scripted_server(play):
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", became
 
 
-def as_response(work, body):
+def as_head(body):
+    kind = "text/event-stream" if body.get("stream") else "application/json"
+    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode()
+
+
+def as_data(reply, body):
     "A reply as the bytes of an answer, whole or as a stream of one event."
-    status, kind = "200 OK", "application/json"
-    if isinstance(work.exception(), Refused):
-        status, text = "400 Bad Request", json.dumps({"error": {"message": "refused"}})
-    else:
-        reply = work.result()
-        usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-        whole = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "usage": usage}
-        choice = {"index": 0, "finish_reason": reply.reason}
-        message = reply.message()
-        if body.get("stream"):
-            for i, call in enumerate(message.get("tool_calls", ())):
-                call["index"] = i
-            whole["choices"] = [choice | {"delta": message}]
-            text, kind = f"data: {json.dumps(whole)}\n\ndata: [DONE]\n\n", "text/event-stream"
-        else:
-            text = json.dumps(whole | {"choices": [choice | {"message": message}]})
-    data = text.encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
-    return f"{head}Connection: close\r\n\r\n".encode() + data
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    whole = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "usage": usage}
+    choice = {"index": 0, "finish_reason": reply.reason}
+    message = reply.message()
+    if not body.get("stream"):
+        return json.dumps(whole | {"choices": [choice | {"message": message}]}).encode()
+    for i, call in enumerate(message.get("tool_calls", ())):
+        call["index"] = i
+    whole |= {"object": "chat.completion.chunk", "choices": [choice | {"delta": message}]}
+    return f"data: {json.dumps(whole)}\n\ndata: [DONE]\n\n".encode()
+
+
+async def plays_job(body):
+    "A model that does the job."
+    form = json.dumps(body.get("response_format"))
+    if "supported" in form:
+        return Reply('{"supported": true}')
+    if "topic" in form:
+        return Reply('{"topic": "scope", "answer": "It rebinds a name."}')
+    return Reply("It rebinds a name.")
+
+
+# nbs/07_agents/12_orchestrate.ipynb #6af70696
+async def acts(body):
+    "A model that calls the tool, and then says what it was told."
+    last = body["messages"][-1]
+    if last["role"] == "tool":
+        return Reply(f"I was told: {last['content']}")
+    return Reply("", (ToolCall("call-1", "act", "{}"),), "tool_calls")
+
+
+def adk_agent(url, tools=(), name="a", client=None, **more):
+    from google.adk.agents import LlmAgent
+    from google.adk.integrations.openai import OpenAILlm
+
+    llm = OpenAILlm(model="m", base_url=url, api_key="none", client=client)
+    return LlmAgent(name=name, model=llm, tools=list(tools), **more)
+
+
+async def run_adk(root, service=None, session=None, **go_on):
+    "The last text of a run. With an invocation's id, an earlier run goes on."
+    from google.adk.apps.app import App, ResumabilityConfig
+    from google.adk.runners import Runner
+    from google.adk.sessions import InMemorySessionService
+    from google.genai.types import Content, Part
+
+    resumable = ResumabilityConfig(is_resumable=True)
+    app = App(name="app", root_agent=root, resumability_config=resumable)
+    service = service or InMemorySessionService()
+    session = session or await service.create_session(app_name="app", user_id="u")
+    text = None
+    if not go_on:
+        go_on = {"new_message": Content(role="user", parts=[Part(text="go")])}
+    runner = Runner(app=app, session_service=service)
+    async for event in runner.run_async(user_id="u", session_id=session.id, **go_on):
+        for part in event.content.parts if event.content else ():
+            text = part.text or text
+    return text
+
+
+def lang_graph(url, tools=(), llm_options=None, node_options=None, tool_options=None, saver=None):
+    from langchain_openai import ChatOpenAI
+    from langgraph.graph import START, MessagesState, StateGraph
+    from langgraph.prebuilt import ToolNode, tools_condition
+
+    llm = ChatOpenAI(model="m", base_url=url, api_key="none", **(llm_options or {}))
+    llm = llm.bind_tools(list(tools)) if tools else llm
+
+    async def model(state):
+        return {"messages": [await llm.ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", model, **(node_options or {}))
+    graph.add_edge(START, "model")
+    if tools:
+        graph.add_node("tools", ToolNode(list(tools), **(tool_options or {})))
+        graph.add_conditional_edges("model", tools_condition)
+        graph.add_edge("tools", "model")
+    return graph.compile(checkpointer=saver)
+
+
+THREAD = {"configurable": {"thread_id": "1"}}
+GO = {"messages": [("user", "go")]}
+
+
+async def run_graph(graph, given=GO, **more):
+    "The last text of a run; without a beginning, an earlier run goes on."
+    return (await graph.ainvoke(given, THREAD, **more))["messages"][-1].content
+
+
+# nbs/07_agents/12_orchestrate.ipynb #ec9929f1
+class World:
+    "Counts effects and model calls. The kill falls at one moment; `stored` is what there is then."
+
+    def __init__(self, kill):
+        self.kill = kill
+        self.effects, self.calls = 0, 0
+        self.stored, self.store = None, None
+        self.killed = asyncio.Event()
+
+    async def passes(self, moment):
+        if moment == self.kill and self.stored is None:
+            self.stored = self.store()
+            self.killed.set()
+            await asyncio.sleep(60)  # the first start never comes back from here
+
+    async def act(self):
+        await self.passes("before the act")
+        self.effects += 1
+        await self.passes("after the act")
+        return "acted"
+
+    async def model(self, body):
+        self.calls += 1
+        if body["messages"][-1]["role"] == "tool":
+            await self.passes("in the next call")
+        return await acts(body)
+
+    async def first_start(self, work, store):
+        "Until the kill, or to the end. `store` gives a copy of what is stored."
+        self.store = store
+        task, kill = asyncio.ensure_future(work), asyncio.ensure_future(self.killed.wait())
+        await asyncio.wait({task, kill}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        kill.cancel()
+        await asyncio.gather(task, kill, return_exceptions=True)
+        self.alone = (self.effects, self.calls)  # of the first start
+        if self.stored is None:  # it has ended
+            self.stored = store()
+
+
+def world_tool(world):
+    async def act() -> str:
+        "Acts."
+        return await world.act()
+
+    return act
+
+
+# nbs/07_agents/12_orchestrate.ipynb #404fc499
+class Book:
+    name = "book"
+
+    def __init__(self, folder, keyed):
+        self.keyed = keyed
+        self.ledger = sqlite3.connect(f"{folder}/ledger.db", isolation_level=None)
+        self.ledger.execute("create table if not exists tried (key text, text text)")
+        self.ledger.execute("create table if not exists booked (key text primary key, text text)")
+
+    def needs(self):
+        return frozenset({"answer"})
+
+    def gives(self):
+        return frozenset({"key"})
+
+    async def run(self, run, state, at=""):
+        async def booking():
+            key = step_key() if self.keyed else uuid.uuid4().hex
+            row = (key, state["answer"])
+            self.ledger.execute("insert into tried values (?, ?)", row)
+            self.ledger.execute("insert or ignore into booked values (?, ?)", row)
+            self.booked()
+            return key
+
+        return {"key": await run.once(f"{at}book", booking)}
+
+    def booked(self):
+        "The moment after the effect, when nothing is noted yet: here the kill will fall."
 
 
 # nbs/07_agents/12_orchestrate.ipynb #f4f72275
-def worker(folder, url, model, kill, keyed="yes", hand_in="yes"):
-    "Works through a queue of three jobs; dies in the step `kill`, after what it does."
+def worker(folder, url, keyed, kill, hand_in):
+    "Works through a queue of three jobs. With `kill`, it dies after the first booking."
     from dbos import DBOS, SetWorkflowID
 
-    ledger = sqlite3.connect(f"{folder}/ledger.db", check_same_thread=False, isolation_level=None)
-    ledger.execute("create table if not exists booked (key text primary key, text text)")
-    ledger.execute("create table if not exists ran (step text)")
     all_in = threading.Event()
 
-    def ran(step):
-        ledger.execute("insert into ran values (?)", [step])
-        if step == kill:
-            all_in.wait()
+    class DyingBook(Book):
+        def booked(self):
+            all_in.wait()  # until all three jobs are in the queue
             os.kill(os.getpid(), signal.SIGKILL)
 
     @DBOS.step()
-    def find(question):
-        ran("find")
-        return look_up(question)
-
-    @DBOS.step(retries_allowed=True)
-    async def answer(question, passage):
-        asked = ANSWER.format(passage=passage, question=question)
-        reply = await ask(OpenAILLM(url, model), asked, max_tokens=20)
-        ran("answer")
-        return reply.text
-
-    @DBOS.step()
-    def book(job, text):
-        key = job if keyed == "yes" else uuid.uuid4().hex
-        ledger.execute("insert or ignore into booked values (?, ?)", [key, text])
-        ran("book")
+    def do(question):
+        book = (DyingBook if kill == "yes" else Book)(folder, keyed == "yes")
+        parts = [our_job(OpenAILLM(url, "m")), book]
+        whole = Deadline(SequentialAgent("all", parts), 60.0)
+        with EventLog(f"{folder}/{DBOS.workflow_id}.jsonl") as log:
+            return asyncio.run(start(whole, Run(log), question=question))["answer"]
 
     @DBOS.workflow()
-    async def job(question):
-        text = await answer(question, find(question))
-        book(DBOS.workflow_id, text)
-        return text
+    def job(question):
+        return do(question)
 
-    store = f"sqlite:///{folder}/dbos.db"
-    more = {"application_version": "1", "log_level": "ERROR"}
-    DBOS(config={"name": "jobs", "system_database_url": store, **more})
-    DBOS.launch()  # finds what was left, and goes on with it
+    store = f"sqlite:///{folder}/dbos.db"  # jobs are recovered only by the version that began them
+    config = {"system_database_url": store, "application_version": "1", "log_level": "ERROR"}
+    DBOS(config={"name": "jobs", **config})
+    DBOS.launch()  # takes up what was left
     DBOS.register_queue("jobs", global_concurrency=1, polling_interval_sec=0.1)
-    questions = ["the with statement", "lambda", "nonlocal"]
-    for i, question in enumerate(questions if hand_in == "yes" else ()):
-        with SetWorkflowID(f"job-{i}"):
-            DBOS.enqueue_workflow("jobs", job, question)
+    if hand_in == "yes":
+        for i, question in enumerate(("the with statement", "lambda", "nonlocal")):
+            with SetWorkflowID(f"job-{i}"):
+                DBOS.enqueue_workflow("jobs", job, question)
     all_in.set()
-    print([DBOS.retrieve_workflow(f"job-{i}").get_result() for i in range(3)])
+    for i in range(3):
+        DBOS.retrieve_workflow(f"job-{i}").get_result()  # waits for its end
     DBOS.destroy()
 
 
 # nbs/07_agents/12_orchestrate.ipynb #2bd6c7c1
-async def in_child(folder, url, model, kill, *more):
-    "How a worker's process ended, and what it printed."
+async def in_child(folder, url, keyed, kill, hand_in):
+    "How a worker's process ended."
     import inspect
-    import sys
 
-    script = Path(folder) / "worker.py"
-    script.write_text(
-        "import os, signal, sqlite3, sys, threading, uuid\n"
-        "from llm_course.agents.client import OpenAILLM, ask\n"
-        "from llm_course.agents.tools import reference_tool\n\n"
-        f"ANSWER = {ANSWER!r}\nlook_up = reference_tool()\n\n\n"
-        f"{inspect.getsource(worker)}\n\nworker(*sys.argv[1:])\n"
+    imports = (
+        "import asyncio, os, signal, sqlite3, sys, threading, uuid",
+        "from pydantic import BaseModel, Field",
+        "from llm_course.agents.agent import Agent, EventLog, Run, step_key",
+        "from llm_course.agents.client import OpenAILLM",
+        "from llm_course.agents.orchestrate import Deadline",
+        "from llm_course.agents.tools import reference_tool",
+        "from llm_course.agents.workflows import LlmAgent, SequentialAgent, start",
     )
-    pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-    words = (str(script), str(folder), url, model, kill, *more)
-    child = await asyncio.create_subprocess_exec(sys.executable, *words, **pipes)
-    said, errors = await asyncio.wait_for(child.communicate(), 120)
+    cells = ["".join(inspect.findsource(one)[0]) for one in (reads, our_job, Book.run, worker)]
+    script = Path(folder) / "worker.py"
+    lines = (*imports, *dict.fromkeys(cells), "worker(*sys.argv[1:])")
+    script.write_text("\n".join(lines), encoding="utf-8")
+    words = (str(script), str(folder), url, keyed, kill, hand_in)
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=pipe, stderr=pipe)
+    _, errors = await asyncio.wait_for(child.communicate(), 120)
     assert child.returncode in (0, -9), errors.decode()
-    return child.returncode, said.decode()
+    return child.returncode
 
 
 def ledger_of(folder):
-    "How often each step ran, and what was booked."
+    "How often a booking was tried, and how many there are."
     with sqlite3.connect(f"{folder}/ledger.db") as ledger:
-        ran = dict(ledger.execute("select step, count(*) from ran group by step"))
-        return ran, sorted(key for (key,) in ledger.execute("select key from booked"))
+        return [
+            ledger.execute(f"select count(*) from {table}").fetchone()[0]
+            for table in ("tried", "booked")
+        ]
 
 
 # nbs/07_agents/12_orchestrate.ipynb #19fb010a
