@@ -78,7 +78,7 @@ save: export ## run every notebook in full and save its outputs
 	@$(BIN)/nbdev-clean
 
 # In the order of the chapters, each beside its peers; it takes long.
-BENCHMARKS := load attention decode prefix train perplexity bleu rouge packed engine sampling structured serve
+BENCHMARKS := load attention decode prefix train perplexity bleu rouge packed engine sampling structured serve branches
 
 bench: .venv/.peers ## measure against the peers: writes benchmarks/results and the README's table
 	@for b in $(BENCHMARKS); do $(BIN)/python benchmarks/$$b.py || exit 1; done

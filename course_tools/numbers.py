@@ -95,6 +95,17 @@ def serve(run: dict[str, Any]) -> Iterator[Row]:
         yield Row(what, "tokens/s", median(ours), "llama.cpp's", median(theirs), ratios)
 
 
+def branches(run: dict[str, Any]) -> Iterator[Row]:
+    "Agents side by side, beside four one after another."
+    tokens, seconds = run["runs"]["tokens"], run["runs"]["seconds"]
+    speeds = {name: [n / s for n, s in zip(tokens[name], seconds[name])] for name in seconds}
+    for name in ("4 in parallel", "64 in parallel"):
+        ours, theirs = speeds[name], speeds["4 in sequence"]
+        ratios = tuple(a / b for a, b in zip(ours, theirs))
+        what = f"agents, 4-bit weights: {name}"
+        yield Row(what, "tokens/s", median(ours), "4 in sequence", median(theirs), ratios)
+
+
 def speculative(run: dict[str, Any]) -> Iterator[Row]:
     "Speculation beside plain writing with the same weights."
     best = "ours, adaptive, copies or remembers"
@@ -169,7 +180,7 @@ READERS = {
     f.__name__: f
     for f in (
         *(load, decode, prefix, train, perplexity, bleu, rouge),
-        *(packed, speculative, engine, sampling, serve),
+        *(packed, speculative, engine, sampling, serve, branches),
     )
 }
 # The rows of the README: the beginning of `what`, and the peer.
