@@ -69,7 +69,7 @@ class LoopDetector:
         "Reads one token. Raises `TypeError` or `ValueError` for what is no id."
         token = whole_number("a token id", token, at_least=0)
         same = self.recent == token
-        self.matches = (self.matches + 1) * same
+        self.matches = (self.matches + 1) * same  # one more, or back to 0
         self.recent[1:] = self.recent[:-1]
         self.recent[0] = token
         self.seen += 1
@@ -102,10 +102,10 @@ def find_loop(
             break
     if loop is None:
         return None
-    stop = detector.seen
-    while stop < len(text) and text[stop] == text[stop - loop.period]:
-        stop += 1
-    return Loop(loop.start, loop.period, (stop - loop.start) // loop.period)
+    end = detector.seen  # the loop may go on beyond the place where it was noticed
+    while end < len(text) and text[end] == text[end - loop.period]:
+        end += 1
+    return Loop(loop.start, loop.period, (end - loop.start) // loop.period)
 
 # %% ../../nbs/05_inference/04_repetition.ipynb #5bb16fa1
 def stop_on_loop(
