@@ -415,6 +415,25 @@ def test_the_command_refuses_an_open_address_without_a_token():
     assert re.search(r"^0\.0\.0\.0 can be reached", done.stderr, re.M)
 
 
+def test_each_field_that_openais_client_knows_may_be_sent_as_null():
+    "A client that sends everything it knows doesn't fail for it."
+    pytest.importorskip("openai", reason="needs the extra peers")
+    from openai.types import completion_create_params as plain
+    from openai.types.chat import ChatCompletionMessage
+    from openai.types.chat import completion_create_params as chat
+
+    from llm_course.agents.api import ChatRequest, CompletionRequest
+
+    def nulls(kind):
+        return dict.fromkeys(kind.__annotations__)
+
+    said = dict.fromkeys(ChatCompletionMessage.model_fields) | {"role": "assistant", "content": "a"}
+    body = nulls(chat.CompletionCreateParamsBase) | {"model": "m", "messages": [said]}
+    assert len(body) > 30 and ChatRequest.model_validate(body).messages[0].content == "a"
+    body = nulls(plain.CompletionCreateParamsBase) | {"model": "m", "prompt": "a"}
+    assert len(body) > 15 and CompletionRequest.model_validate(body).prompt == "a"
+
+
 def test_lm_eval_scores_through_the_server_as_without_it(served, tmp_path, monkeypatch):
     "lm-eval's `local-completions` asks for the prompt's own log-probabilities, by `echo`."
     pytest.importorskip("lm_eval")
