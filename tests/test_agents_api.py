@@ -25,7 +25,7 @@ from llm_course.agents.api import (
     chat_messages,
     chat_prompt,
 )
-from llm_course.agents.text import AsyncEngine, Piece, TextRequest, begin, write
+from llm_course.agents.text import AsyncEngine, Piece, TextRequest, write
 from llm_course.core import fetch_model
 from llm_course.prompting.structured import TokenMask, json_mask, token_bytes
 from llm_course.transformers.generation import LanguageModel
@@ -111,12 +111,12 @@ def run_calls(message, functions):
     rows = [message]
     for call in message.get("tool_calls") or []:
         name = call["function"]["name"]
-        try:
-            result = functions[name](**json.loads(call["function"]["arguments"]))
-        except KeyError:
-            result = f"there is no function {name}"
-        except Exception as error:
-            result = f"{name} failed: {error}"
+        result = f"there is no function {name}"
+        if name in functions:
+            try:
+                result = functions[name](**json.loads(call["function"]["arguments"]))
+            except Exception as error:
+                result = f"{name} failed: {error!r}"
         rows.append({"role": "tool", "tool_call_id": call["id"], "content": str(result)})
     return rows
 
@@ -205,6 +205,10 @@ def test_what_is_wrong_is_refused_where_it_is_wrong():
         "tool_choice": [chat(tool_choice="required")],
         "top_logprobs": [chat(top_logprobs=3)],
         "audio": [chat(audio={"voice": "x"})],
+        "best_of": [chat(best_of=3), {"model": "m", "prompt": "a", "best_of": 2}],
+        "modalities": [chat(modalities=["text", "audio"])],
+        "reasoning_effort": [chat(reasoning_effort="high")],
+        "web_search_options": [chat(web_search_options={})],
         "echo": [chat(echo=True)],
         "temprature": [chat(temprature=None), chat(temprature=False)],
         "max_completion_tokens": [chat(max_tokens=5, max_completion_tokens=9)],
@@ -223,7 +227,7 @@ def test_what_is_wrong_is_refused_where_it_is_wrong():
     }
     for param, bodies in wrong.items():
         for body_ in bodies:
-            error = told(body_)
+            error = told(body_, CompletionRequest if "prompt" in body_ else ChatRequest)
             assert error is not None and error.param == param, (body_, error and error.param)
             assert error.status == 400 and len(str(error)) > len(param) + 5
     for body_ in ([], "text"):
@@ -233,7 +237,7 @@ def test_what_is_wrong_is_refused_where_it_is_wrong():
     plain = {"model": "m", "prompt": "a"}
     form = plain | {"response_format": {"type": "json_object"}}  # for chats: it would change the answer
     assert told(form, CompletionRequest).param == "response_format"
-    assert told(plain | {"user": "me", "best_of": None}, CompletionRequest) is None
+    assert told(plain | {"user": "me", "best_of": 1}, CompletionRequest) is None
     own = {"role": "assistant", "content": "a", "refusal": None, "name": "b"}  # an answer, sent back
     own |= {"audio": None, "function_call": None, "tool_calls": None, "annotations": []}
     fine = [
@@ -244,6 +248,8 @@ def test_what_is_wrong_is_refused_where_it_is_wrong():
         chat(messages=[{"role": "assistant", "tool_calls": [call | {"index": 0}]}, own]),
         chat(tools=[{"type": "function", "function": {"name": "f", "strict": True}}]),
         chat(temperature=1, stop="x", top_k=-1),
+        chat(modalities=["text"], reasoning_effort="none", verbosity="medium", best_of=1),
+        chat(modalities=None, reasoning_effort=None, verbosity=None, web_search_options=None),
     ]
     assert all(told(body_) is None for body_ in fine)
     assert told({"model": "m", "prompt": [1, 2]}, CompletionRequest) is None
@@ -284,6 +290,15 @@ def test_the_chunks_of_a_stream_add_up_to_the_whole_answer():
     )
     table = plain.whole(its)["choices"][1]["logprobs"]
     assert {len(column) for column in table.values()} == {5} and table["text_offset"][0] == 0
+    asked = {"model": "m", "prompt": [[900, 77, 3000, 41]], "max_tokens": 5, "logprobs": 1}
+    echo, its = answers(small, asked | {"echo": True})
+    (choice,) = echo.whole(its)["choices"]
+    table = choice["logprobs"]
+    assert {len(column) for column in table.values()} == {9}
+    assert table["token_logprobs"][0] is table["top_logprobs"][0] is None
+    assert "".join(table["tokens"][4:]) in choice["text"]
+    for name, at in zip(table["tokens"], table["text_offset"]):
+        assert choice["text"].startswith(name, at) or "\ufffd" in name
 
 
 # nbs/07_agents/02_api.ipynb #sv020035
@@ -438,14 +453,14 @@ def test_solution_run_calls():
     made = [
         {"id": str(i), "type": "function", "function": {"name": name, "arguments": arguments}}
         for i, (name, arguments) in enumerate(
-            [("add", '{"a": 1, "b": 2}'), ("add", "{}"), ("fly", "{}")]
+            [("add", '{"a": 1, "b": 2}'), ("add", "{}"), ("fly", "{}"), ("look", "{}")]
         )
     ]
-    rows = run_calls(
-        {"role": "assistant", "content": None, "tool_calls": made}, {"add": lambda a, b: a + b}
-    )
+    known = {"add": lambda a, b: a + b, "look": lambda: {}["key"]}
+    rows = run_calls({"role": "assistant", "content": None, "tool_calls": made}, known)
     assert rows[1] == {"role": "tool", "tool_call_id": "0", "content": "3"}
     assert "failed" in rows[2]["content"] and "no function fly" in rows[3]["content"]
+    assert "look failed" in rows[4]["content"]
     assert told(chat(messages=[{"role": "user", "content": "Add."}, *rows])) is None
     assert run_calls({"role": "assistant", "content": "Hi"}, {}) == [
         {"role": "assistant", "content": "Hi"}
