@@ -284,6 +284,15 @@ def test_the_chunks_of_a_stream_add_up_to_the_whole_answer():
     )
     table = plain.whole(its)["choices"][1]["logprobs"]
     assert {len(column) for column in table.values()} == {5} and table["text_offset"][0] == 0
+    asked = {"model": "m", "prompt": [[900, 77, 3000, 41]], "max_tokens": 5, "logprobs": 1}
+    echo, its = answers(small, asked | {"echo": True})
+    (choice,) = echo.whole(its)["choices"]
+    table = choice["logprobs"]
+    assert {len(column) for column in table.values()} == {9}
+    assert table["token_logprobs"][0] is table["top_logprobs"][0] is None
+    assert "".join(table["tokens"][4:]) in choice["text"]
+    for name, at in zip(table["tokens"], table["text_offset"]):
+        assert choice["text"].startswith(name, at) or "\ufffd" in name
 
 
 # nbs/07_agents/02_api.ipynb #sv020035

@@ -386,6 +386,7 @@ class CompletionRequest(Common):
     prompt: str | list[str] | list[Whole] | list[list[Whole]] = Field(min_length=1)
     max_tokens: Whole = Field(16, ge=1)
     logprobs: Whole | None = Field(None, ge=0, le=5)
+    echo: Flag = False  # the prompt first, with its own log-probabilities
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:
@@ -516,6 +517,7 @@ def _requests(
     "`n` requests for one prompt. Raises `ApiError` for one that is too long."
     new = _new_tokens(engine, body, len(ids), most, limits)
     rules = {
+        "echo": getattr(body, "echo", False),
         "pick": _pick(body),
         "processors": _processors(engine.lm, body, len(ids)),
         "stop": tuple(body.stop),
@@ -721,8 +723,10 @@ class TextReply(Reply):
         table: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
         for score in scores:
             text, spelled = token_name(self.tokenizer, score.token)
-            top = {token_name(self.tokenizer, t)[0]: max(p, -9999.0) for t, p in score.top}
-            row = (text, max(score.logprob, -9999.0), top, self._offsets[i])
+            row: tuple[Any, ...] = (text, None, None, self._offsets[i])
+            if score.logprob is not None:  # only a prompt's first token has none
+                top = {token_name(self.tokenizer, t)[0]: max(p, -9999.0) for t, p in score.top}
+                row = (text, max(score.logprob, -9999.0), top, self._offsets[i])
             for name, value in zip(_COLUMNS, row):
                 table[name].append(value)
             self._offsets[i] += len(self._utf8[i].decode(bytes(spelled)))

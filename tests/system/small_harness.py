@@ -65,20 +65,20 @@ def model() -> LanguageModel:
     return LanguageModel(found, tokenizer)
 
 
-def examine(adapter, folder: Path):
+def examine(adapter, folder: Path, tasks=tuple(TASKS)):
     "lm-eval's results; None in all processes but the first."
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    return simple_evaluate(adapter, tasks=TASKS, task_manager=manager, bootstrap_iters=0)
+    return simple_evaluate(adapter, tasks=list(tasks), task_manager=manager, bootstrap_iters=0)
 
 
-def in_short(results) -> dict:
+def in_short(results, tasks=tuple(TASKS)) -> dict:
     "Scores, and each item's responses, by task and item."
     items = {}
-    for name in TASKS:
+    for name in tasks:
         for sample in results["samples"][name]:
             key = f"{name} {sample['doc_id']}"
             assert key not in items, f"{key} is there twice"

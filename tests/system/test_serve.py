@@ -413,3 +413,35 @@ def test_the_command_refuses_an_open_address_without_a_token():
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parents[1])
     assert done.returncode == 1 and "give --token" in done.stderr
     assert re.search(r"^0\.0\.0\.0 can be reached", done.stderr, re.M)
+
+
+def test_lm_eval_scores_through_the_server_as_without_it(served, tmp_path, monkeypatch):
+    "lm-eval's `local-completions` asks for the prompt's own log-probabilities, by `echo`."
+    pytest.importorskip("lm_eval")
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+    from small_harness import examine, in_short, write_tasks
+    from small_server import tiny_lm
+    from test_harness import assert_alike
+
+    from llm_course.evaluation.harness import harness_model
+    from llm_course.transformers.checkpoints import save_pretrained
+
+    tasks = ("chosen", "written")
+    lm = tiny_lm()
+    save_pretrained(lm, tmp_path / "model")  # lm-eval takes the tokenizer from there
+    write_tasks(tmp_path, 6)
+    through = LocalCompletionsAPI(
+        base_url=served.url + "/v1/completions",
+        model="tiny",
+        tokenizer=str(tmp_path / "model"),
+        tokenizer_backend="huggingface",
+        num_concurrent=4,
+        max_retries=1,
+    )
+    one = in_short(examine(harness_model(lm), tmp_path, tasks), tasks)
+    two = in_short(examine(through, tmp_path, tasks), tasks)
+    assert len(one["items"]) == 12
+    assert_alike(one, two)
+    assert served.is_at_rest()
