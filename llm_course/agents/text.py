@@ -357,7 +357,7 @@ class ScoreKeeper:
         self.taken.append(TokenScore(int(chosen), float(log_p[int(chosen)]), top))
         return chosen
 
-# %% ../../nbs/07_agents/01_text.ipynb #382b4c8e
+# %% ../../nbs/07_agents/01_text.ipynb #96f7c10d
 class ScoreGate:
     "Lets a token's score pass when the token has been shown to its last byte."
 
