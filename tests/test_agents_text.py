@@ -129,10 +129,6 @@ def test_however_a_text_is_cut_it_ends_before_the_first_stop_string():
         assert (filter_.hit is not None) == bool(ends)
         hits += bool(ends)
     assert 500 < hits < 2500
-
-
-# nbs/07_agents/01_text.ipynb #sv010026
-def test_stop_strings_hold_back_no_more_than_they_must():
     stops = StopStrings(["END"])
     assert [stops.add(c) for c in "an E"] == ["a", "n", " ", ""]
     assert stops.add("x") == "Ex"
@@ -143,134 +139,12 @@ def test_stop_strings_hold_back_no_more_than_they_must():
         StopStrings("END")
 
 
-# nbs/07_agents/01_text.ipynb #0a09e5fa
-def test_a_score_is_told_when_all_of_its_token_is_shown():
-    """The scores of an answer tell nothing of the text that a stop string hides"""
-    small = tiny_lm()
-
-
-    def told(text, stop):
-        "What is shown of an answer that is this text, and the tokens whose scores are told."
-        ids = iter(small.tokenizer.encode(text))
-        pick = lambda scores, generator: torch.tensor([next(ids)])
-        request = TextRequest(ids=[1], max_new_tokens=99, pick=pick, stop=stop, top=1)
-        pieces = list(write(Engine(small, n_blocks=16), request))
-        assert pieces[-1].reason == "stop"
-        tokens = [score.token for piece in pieces for score in piece.scores]
-        return "".join(piece.text for piece in pieces), small.tokenizer.decode(tokens)
-
-
-    assert told("It is Paris", ("ris",)) == ("It is Pa", "It is")
-    assert told("It is so.</answer>", ("</answer>",)) == ("It is so.", "It is so.")
-    assert told("a ☕ b", ("☕",)) == ("a ", "a")  # the token 20 e2 begins the cup
-    assert told("a ☕ b", (" b",)) == ("a ☕", "a ☕")
-    for text in ("2 < 3 </b>, yes</answer>", "чай ☺ </answer>"):
-        shown, said = told(text, ("</answer>",))
-        assert shown.startswith(said) and len(shown) - len(said) <= 1
-
-
-# nbs/07_agents/01_text.ipynb #sv010037
-def test_the_answer_of_a_reader_is_what_generate_writes():
-    from llm_course.transformers.generation import generate
-
-    small = tiny_lm()
-    engine = Engine(small, n_blocks=64)
-    forbid = torch.full((1, small.tokenizer.vocab_size), -torch.inf)
-    forbid[:, 1000:1200] = 0
-    request = TextRequest(
-        ids=[5, 6, 7],
-        max_new_tokens=12,
-        pick=Sampler(temperature=2.0),
-        processors=(lambda ids, logits: logits + forbid,),
-        top=3,
-        seed=4,
-    )
-    pieces = list(write(engine, request))
-    generator = torch.Generator().manual_seed(4)
-    ids = list(
-        generate(
-            small.model,
-            [5, 6, 7],
-            12,
-            pick=request.pick,
-            processors=request.processors,
-            generator=generator,
-        )
-    )
-    assert "".join(piece.text for piece in pieces) == small.tokenizer.decode(ids)
-    assert pieces[-1].reason == "length" and pieces[-1].usage.new == 12
-    scores = [score for piece in pieces for score in piece.scores]
-    assert [score.token for score in scores] == ids
-    with torch.inference_mode():
-        log_p = small.model(torch.tensor([[5, 6, 7, *ids[:-1]]]))[0, 2:].log_softmax(-1)
-    for row, score in zip(log_p, scores):  # the model's own, not what was left by mask and temperature
-        assert abs(float(row[score.token]) - score.logprob) < 1e-4
-        assert [token for token, _ in score.top] == row.topk(3).indices.tolist()
-
-
-# nbs/07_agents/01_text.ipynb #ec0a0020
-def test_an_echo_is_the_prompt_with_the_models_own_scores():
-    small = tiny_lm()
-    engine = Engine(small, n_blocks=64)
-    ids = small.encode("Ein Käse für 200 Gäste, bitte. " * 12)
-    assert len(ids) > 130  # more than two pieces of rows
-    pieces = list(write(engine, TextRequest(ids=ids, max_new_tokens=4, top=2, echo=True)))
-    assert pieces[0].text == small.tokenizer.decode(ids)
-    first, *others = pieces[0].scores
-    assert first == (ids[0], None, []) and [score.token for score in others] == ids[1:]
-    with torch.inference_mode():
-        log_p = small.model(torch.tensor([ids]))[0, :-1].float().log_softmax(-1)
-    for row, score in zip(log_p, others):
-        assert abs(float(row[score.token]) - score.logprob) < 1e-4
-        assert [token for token, _ in score.top] == row.topk(2).indices.tolist()
-    plain = list(write(engine, TextRequest(ids=ids, max_new_tokens=4, top=2)))
-    assert [(p.text, p.scores) for p in pieces[1:]] == [(p.text, p.scores) for p in plain]
-    (unscored, *_) = write(engine, TextRequest(ids=ids[:1], max_new_tokens=1, echo=True))
-    assert unscored == Piece(small.tokenizer.decode(ids[:1]))
-
-
-# nbs/07_agents/01_text.ipynb #sv010038
-def test_a_stop_string_ends_the_request_and_frees_its_blocks():
-    small = tiny_lm()
-    engine = Engine(small, n_blocks=64)
-    whole = "".join(piece.text for piece in write(engine, TextRequest(ids=[9], max_new_tokens=20)))
-    middle = whole[len(whole) // 2 : len(whole) // 2 + 4]
-    request = TextRequest(ids=[9], max_new_tokens=20, stop=(middle,))
-    pieces = list(write(engine, request))
-    assert "".join(piece.text for piece in pieces) == whole.partition(middle)[0]
-    assert pieces[-1].reason == "stop" and pieces[-1].usage.new < 20
-    for first in range(4, len(whole) - 4, 3):  # tokens that aren't shown whole give no scores
-        stop = (whole[first : first + 4],)
-        request = TextRequest(ids=[9], max_new_tokens=20, stop=stop, top=1)
-        pieces = list(write(engine, request))
-        text = "".join(piece.text for piece in pieces)
-        tokens = [score.token for piece in pieces for score in piece.scores]
-        ids = list(begin(engine, request)[0])[: pieces[-1].usage.new]
-        starts = [small.tokenizer.decode(ids[:n], skip_special=True) for n in range(len(ids) + 1)]
-        assert tokens == ids[: max(n for n, start in enumerate(starts) if text.startswith(start))]
-        for size in (2, 5, 20):  # and as many if several tokens come at once
-            stream, reader = begin(engine, request)
-            ids = list(stream)
-            read = [reader.read(ids[at : at + size]) for at in range(0, len(ids), size)]
-            scores = [score.token for piece in (*read, reader.end(stream)) for score in piece.scores]
-            assert scores == tokens
-    while engine.step():
-        pass
-    assert engine.metrics()["blocks_used"] == 0
-    leaving = write(engine, TextRequest(ids=[9], max_new_tokens=200))
-    next(leaving)
-    leaving.close()
-    assert not engine.step() and engine.metrics()["blocks_used"] == 0
-    with expect_fail(ValueError, "the prompt is empty"):
-        write(engine, TextRequest(ids=[], max_new_tokens=1))
-
-
 # nbs/07_agents/01_text.ipynb #sv010045
 def test_sixteen_at_once_get_what_each_gets_alone_without_threads():
     """Sixteen callers wait for one engine without threads, and each gets its own answer"""
     small = tiny_lm()
     requests = [
-        TextRequest(ids=[i + 1, 7, i], max_new_tokens=10 + i, pick=Sampler(), seed=i, top=1)
+        TextRequest(ids=[i + 1, 7, i], max_new_tokens=10 + i, pick=Sampler(), seed=i)
         for i in range(16)
     ]
     alone = [list(write(Engine(small), request)) for request in requests]
@@ -295,9 +169,8 @@ def test_sixteen_at_once_get_what_each_gets_alone_without_threads():
     with AsyncEngine(small) as engine:
         before, together = in_a_loop(everybody(engine))
     text = lambda pieces: "".join(piece.text for piece in pieces)
-    scores = lambda pieces: [s.token for piece in pieces for s in piece.scores]
     for a, b in zip(alone, together):
-        assert text(a) == text(b) and scores(a) == scores(b)
+        assert text(a) == text(b)
         assert a[-1].reason == b[-1].reason == "length" and a[-1].usage.new == b[-1].usage.new
     assert len({text(pieces) for pieces in together}) == 16
     assert max(threads) == before  # the engine's thread was there already
@@ -307,6 +180,18 @@ def test_sixteen_at_once_get_what_each_gets_alone_without_threads():
 # nbs/07_agents/01_text.ipynb #sv010051
 def test_leaving_cancels_and_errors_reach_their_own_reader_alone():
     small = tiny_lm()
+    engine = Engine(small, n_blocks=64)
+    whole = "".join(piece.text for piece in write(engine, TextRequest(ids=[9], max_new_tokens=20)))
+    middle = whole[len(whole) // 2 : len(whole) // 2 + 4]
+    pieces = list(write(engine, TextRequest(ids=[9], max_new_tokens=20, stop=(middle,))))
+    assert "".join(piece.text for piece in pieces) == whole.partition(middle)[0]
+    assert pieces[-1].reason == "stop" and pieces[-1].usage.new < 20
+    leaving = write(engine, TextRequest(ids=[9], max_new_tokens=200))
+    next(leaving)
+    leaving.close()
+    assert not engine.step() and engine.metrics()["blocks_used"] == 0
+    with expect_fail(ValueError, "the prompt is empty"):
+        write(engine, TextRequest(ids=[], max_new_tokens=1))
 
 
     def breaks(ids, logits):
@@ -376,6 +261,121 @@ def test_of_several_answers_to_one_prompt_one_reads_it():
                 break
             time.sleep(0.02)
         assert engine.metrics()["blocks_used"] == 0
+
+
+# nbs/07_agents/01_text.ipynb #0a09e5fa
+def test_a_score_is_told_when_all_of_its_token_is_shown():
+    """The scores of an answer tell nothing of the text that a stop string hides"""
+    small = tiny_lm()
+
+
+    def told(text, stop):
+        "What is shown of an answer that is this text, and the tokens whose scores are told."
+        ids = iter(small.tokenizer.encode(text))
+        pick = lambda scores, generator: torch.tensor([next(ids)])
+        request = TextRequest(ids=[1], max_new_tokens=99, pick=pick, stop=stop, top=1)
+        pieces = list(write(Engine(small, n_blocks=16), request))
+        assert pieces[-1].reason == "stop"
+        tokens = [score.token for piece in pieces for score in piece.scores]
+        return "".join(piece.text for piece in pieces), small.tokenizer.decode(tokens)
+
+
+    assert told("It is Paris", ("ris",)) == ("It is Pa", "It is")
+    assert told("It is so.</answer>", ("</answer>",)) == ("It is so.", "It is so.")
+    assert told("a ☕ b", ("☕",)) == ("a ", "a")  # the token 20 e2 begins the cup
+    assert told("a ☕ b", (" b",)) == ("a ☕", "a ☕")
+    for text in ("2 < 3 </b>, yes</answer>", "чай ☺ </answer>"):
+        shown, said = told(text, ("</answer>",))
+        assert shown.startswith(said) and len(shown) - len(said) <= 1
+    cup = iter(small.tokenizer.encode("a ☕"))
+    pick = lambda scores, generator: torch.tensor([next(cup)])
+    request = TextRequest(ids=[1], max_new_tokens=2, pick=pick, top=1)
+    pieces = list(write(Engine(small, n_blocks=16), request))  # is cut off within the cup
+    assert "".join(piece.text for piece in pieces) == "a \ufffd"
+    assert sum(len(piece.scores) for piece in pieces) == 2
+
+    engine = Engine(small, n_blocks=64)
+    whole = "".join(piece.text for piece in write(engine, TextRequest(ids=[9], max_new_tokens=20)))
+    for first in range(4, len(whole) - 4, 3):  # tokens that aren't shown whole give no scores
+        stop = (whole[first : first + 4],)
+        request = TextRequest(ids=[9], max_new_tokens=20, stop=stop, top=1)
+        pieces = list(write(engine, request))
+        text = "".join(piece.text for piece in pieces)
+        tokens = [score.token for piece in pieces for score in piece.scores]
+        ids = list(begin(engine, request)[0])[: pieces[-1].usage.new]
+        starts = [small.tokenizer.decode(ids[:n], skip_special=True) for n in range(len(ids) + 1)]
+        assert tokens == ids[: max(n for n, start in enumerate(starts) if text.startswith(start))]
+        for size in (2, 5, 20):  # and as many if several tokens come at once
+            stream, reader = begin(engine, request)
+            ids = list(stream)
+            read = [reader.read(ids[at : at + size]) for at in range(0, len(ids), size)]
+            scores = [score.token for piece in (*read, reader.end(stream)) for score in piece.scores]
+            assert scores == tokens
+
+
+    async def collect(engine, request):
+        return [piece async for piece in awrite(engine, request)]
+
+
+    with AsyncEngine(small, n_blocks=64) as engine:
+        pieces = in_a_loop(collect(engine, TextRequest(ids=[9], max_new_tokens=20, stop=stop, top=1)))
+    assert [score.token for piece in pieces for score in piece.scores] == tokens
+
+
+# nbs/07_agents/01_text.ipynb #sv010037
+def test_the_answer_of_a_reader_is_what_generate_writes():
+    from llm_course.transformers.generation import generate
+
+    small = tiny_lm()
+    engine = Engine(small, n_blocks=64)
+    forbid = torch.full((1, small.tokenizer.vocab_size), -torch.inf)
+    forbid[:, 1000:1200] = 0
+    request = TextRequest(
+        ids=[5, 6, 7],
+        max_new_tokens=12,
+        pick=Sampler(temperature=2.0),
+        processors=(lambda ids, logits: logits + forbid,),
+        top=3,
+        seed=4,
+    )
+    pieces = list(write(engine, request))
+    generator = torch.Generator().manual_seed(4)
+    ids = list(
+        generate(
+            small.model,
+            [5, 6, 7],
+            12,
+            pick=request.pick,
+            processors=request.processors,
+            generator=generator,
+        )
+    )
+    assert "".join(piece.text for piece in pieces) == small.tokenizer.decode(ids)
+    assert pieces[-1].reason == "length" and pieces[-1].usage.new == 12
+    scores = [score for piece in pieces for score in piece.scores]
+    assert [score.token for score in scores] == ids
+    with torch.inference_mode():
+        log_p = small.model(torch.tensor([[5, 6, 7, *ids[:-1]]]))[0, 2:].log_softmax(-1)
+    for row, score in zip(log_p, scores):  # the model's own, not what was left by mask and temperature
+        assert abs(float(row[score.token]) - score.logprob) < 1e-4
+        assert [token for token, _ in score.top] == row.topk(3).indices.tolist()
+
+    engine = Engine(small, n_blocks=64)
+    ids = small.encode("Ein Käse für 200 Gäste, bitte. " * 12)
+    assert len(ids) > 130  # more than two pieces of rows
+    pieces = list(write(engine, TextRequest(ids=ids, max_new_tokens=4, top=2, echo=True)))
+    assert pieces[0].text == small.tokenizer.decode(ids)
+    first, *others = pieces[0].scores
+    assert first == (ids[0], None, []) and [score.token for score in others] == ids[1:]
+    with torch.inference_mode():
+        log_p = small.model(torch.tensor([ids]))[0, :-1].float().log_softmax(-1)
+    for row, score in zip(log_p, others):
+        assert abs(float(row[score.token]) - score.logprob) < 1e-4
+        assert [token for token, _ in score.top] == row.topk(2).indices.tolist()
+    plain = list(write(engine, TextRequest(ids=ids, max_new_tokens=4, top=2)))
+    assert [(p.text, p.scores) for p in pieces[1:]] == [(p.text, p.scores) for p in plain]
+    (unscored, *_) = write(engine, TextRequest(ids=ids[:1], max_new_tokens=1, echo=True))
+    assert unscored == Piece(small.tokenizer.decode(ids[:1]))
 
 
 # nbs/07_agents/01_text.ipynb #sv010058
