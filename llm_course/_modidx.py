@@ -404,6 +404,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'llm_course/agents/memory.py'),
                                           'llm_course.agents.memory._rows_of': ( '07_agents/memory.html#_rows_of',
                                                                                  'llm_course/agents/memory.py'),
+                                          'llm_course.agents.memory._sum': ('07_agents/memory.html#_sum', 'llm_course/agents/memory.py'),
                                           'llm_course.agents.memory.exchanges': ( '07_agents/memory.html#exchanges',
                                                                                   'llm_course/agents/memory.py'),
                                           'llm_course.agents.memory.fused': ('07_agents/memory.html#fused', 'llm_course/agents/memory.py'),

@@ -100,13 +100,14 @@ def window(
         older = parts[question] if start > question else []
         return [*older, *chain(*parts[start:])]
 
-    starts = [*asked, *range(question + 1, len(parts))]  # where a window may begin
-    fits = lambda start: count([*head, *from_here(start)]) <= budget
-    fitting = list(takewhile(fits, reversed(starts)))  # the shortest window first
-    if not fitting:
-        least = count([*head, *from_here(starts[-1])])
-        raise ValueError(f"the least that can be kept takes {least} tokens, the budget is {budget}")
-    start = fitting[-1]
+    start = None
+    for earlier in reversed([*asked, *range(question + 1, len(parts))]):  # the shortest first
+        size = count([*head, *from_here(earlier)])
+        if size > budget:
+            break
+        start = earlier
+    if start is None:
+        raise ValueError(f"the least that can be kept takes {size} tokens, the budget is {budget}")
     left = [parts[i] for i in range(len(head), start) if i != question]
     return Cut(head, left, from_here(start))
 
@@ -116,6 +117,10 @@ _SHORTEN = (
     "about the user.\n\n{notes}"
 )
 _SUMMARY = "Notes of what was said before: "
+
+
+def _sum(a: Usage, b: Usage) -> Usage:
+    return Usage(*(one + other for one, other in zip(a, b)))
 
 
 def _as_notes(messages: Sequence[Message], most: int = 2000) -> str:
@@ -151,7 +156,7 @@ class _Summaries:
             if full or i == len(left):
                 reply = await ask(self.llm, self._order(text, notes))
                 text, notes = reply.text.strip(), []
-                spent = Usage(*(a + b for a, b in zip(spent, reply.usage)))
+                spent = _sum(spent, reply.usage)
         self._noted = (left, text)
         return text, spent
 
@@ -184,8 +189,7 @@ class Bounded(_Summaries):
         async with aclosing(self.llm.stream(inner)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Reply):
-                    total = Usage(*(a + b for a, b in zip(piece.usage, spent)))
-                    piece = replace(piece, usage=total)
+                    piece = replace(piece, usage=_sum(piece.usage, spent))
                 yield piece
 
     async def _fitting(self, request: LLMRequest) -> tuple[list[Message], Usage]:
@@ -193,10 +197,10 @@ class Bounded(_Summaries):
         size = lambda messages: self.count(replace(request, messages=messages))
         cut = window(request.messages, self.budget, size)
         if not cut.left or not self.summary_tokens:
-            return cut.messages(), Usage()
+            return cut.messages(), Usage()  # all fits, or what leaves is gone
         note = lambda text: {"role": "user", "content": _SUMMARY + text}
         with_note = lambda messages: size([*messages, note("")]) + self.summary_tokens
-        cut = window(request.messages, self.budget, with_note)
+        cut = window(request.messages, self.budget, with_note)  # again: the note needs room
         text, spent = await self._summary(cut.left)
         while text and size([*cut.head, note(text), *cut.kept]) > self.budget:
             text = text.rpartition(" ")[0]

@@ -141,8 +141,8 @@ class Debate:
         self._round(0)  # checks that names differ
 
     def needs(self) -> frozenset[str]:
-        names = frozenset(self.prompt.variables)
-        return names if self.rounds == 1 else names | {*self.again.variables} - {"own", "others"}
+        later = {*self.again.variables} - {"own", "others"} if self.rounds > 1 else set()
+        return frozenset({*self.prompt.variables, *later})
 
     def gives(self) -> frozenset[str]:
         return frozenset({self.output_key, f"{self.name}_rounds"})
@@ -152,7 +152,8 @@ class Debate:
         here, names = f"{at}{self.name}/", [agent.name for agent in self.agents]
         board, rounds = Board(run, here, names), []
         for i in range(self.rounds):
-            template, last = (self.again, rounds[-1]) if rounds else (self.prompt, {})
+            template = self.again if rounds else self.prompt
+            last = rounds[-1] if rounds else {}  # what each answered in the round before
             for name, answer in last.items():
                 await board.post_to_others(name, answer)
             prompts = {}
