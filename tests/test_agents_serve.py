@@ -26,6 +26,7 @@ from llm_course.agents.serve import (
     Room,
     check_address,
     check_caller,
+    hurried,
     is_loopback,
     listen,
     main,
@@ -42,6 +43,7 @@ from llm_course.transformers.model import Config, Transformer
 from llm_course.transformers.tokens import Tokenizer
 
 
+# nbs/07_agents/03_serve.ipynb #sv0e0001
 @cache
 def the_tokenizer():
     return Tokenizer.from_gguf(fetch_model("SmolLM2-135M-Instruct"))
@@ -54,7 +56,12 @@ def tiny_app(pause=0.0, **options):
     config = Config(vocab_size=tokenizer.vocab_size, **sizes)
     model = Transformer(config, generator=torch.Generator().manual_seed(0)).eval()
     read = model.hidden_states
-    model.hidden_states = lambda *given: (time.sleep(pause), read(*given))[1]
+
+    def slowly(*given):
+        time.sleep(pause)
+        return read(*given)
+
+    model.hidden_states = slowly
     engine = AsyncEngine(LanguageModel(model, tokenizer), n_blocks=128)
     return make_app(engine, "tiny", **options)
 
@@ -159,6 +166,21 @@ def test_who_leaves_or_dawdles_holds_no_block():
             return [answer.status_code for answer in others], waiting, rest
 
 
+    async def cancelled_as_it_ends():
+        "A `send` that ends when its sender is cancelled."
+
+        async def send(message):
+            asyncio.get_running_loop().call_soon(sender.cancel)
+
+        async def sends():
+            await hurried(send, stall=5.0)({})
+
+        sender = asyncio.ensure_future(sends())
+        await asyncio.gather(sender, return_exceptions=True)
+        return sender.cancelled()
+
+
+    assert in_a_loop(cancelled_as_it_ends())
     with serving(app) as url:
         statuses, waiting, lines = in_a_loop(scene(url))
         assert statuses == [200, 200, 200]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Answer', 'number', 'LLMRequest', 'ToolCall', 'Usage', 'Reply', 'LLM', 'check_llm', 'ask', 'ScriptError',
-           'ScriptedLLM', 'sse_data', 'backoff', 'BrokenAnswer', 'OpenAILLM', 'LocalLLM', 'ReplayError', 'Recorder',
+           'ScriptedLLM', 'sse_data', 'BrokenAnswer', 'backoff', 'OpenAILLM', 'LocalLLM', 'ReplayError', 'Recorder',
            'Replay']
 
 # %% ../../nbs/07_agents/04_client.ipynb #1d03ed6d
@@ -317,16 +317,6 @@ class _Answer:
         calls = [ToolCall(**call) for _, call in sorted(self.calls.items())]
         return Reply(self.text, tuple(calls), self.reason or "", self.usage)
 
-# %% ../../nbs/07_agents/04_client.ipynb #4eccb246
-def backoff(
-    attempt: int,  # 0 after the first failure
-    base: float = 0.5,  # seconds: the longest wait after the first
-    longest: float = 20.0,  # seconds
-    chance: Callable[[], float] = random.random,  # from 0 to 1
-) -> float:  # seconds to wait
-    "A random wait below a bound that doubles with each failure. Source: Brooker 2015, full jitter."
-    return chance() * min(longest, base * 2.0 ** min(attempt, 60))  # a float ends at 2¹⁰²⁴
-
 # %% ../../nbs/07_agents/04_client.ipynb #9bacd6b6
 class BrokenAnswer(EndpointError):
     "An answer that broke off after its beginning, which stands in `.text`."
@@ -437,6 +427,16 @@ async def _once(llm: "OpenAILLM", request: LLMRequest, answer: _Answer) -> Async
         raise _broken(llm.url, f"{type(error).__name__} {error}".strip(), answer) from None
     if answer.reason is None:
         raise _broken(llm.url, "the stream ended without a reason", answer)
+
+# %% ../../nbs/07_agents/04_client.ipynb #4eccb246
+def backoff(
+    attempt: int,  # 0 after the first failure
+    base: float = 0.5,  # seconds: the longest wait after the first
+    longest: float = 20.0,  # seconds
+    chance: Callable[[], float] = random.random,  # from 0 to 1
+) -> float:  # seconds to wait
+    "A random wait below a bound that doubles with each failure. Source: Brooker 2015, full jitter."
+    return chance() * min(longest, base * 2.0 ** min(attempt, 60))  # 60: or it would overflow
 
 # %% ../../nbs/07_agents/04_client.ipynb #2a4f46cd
 class OpenAILLM:

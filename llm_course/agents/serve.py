@@ -84,10 +84,14 @@ def hurried(send: Send, stall: float) -> Send:
     "A `send` that raises `Stalled` when the reader has taken nothing for `stall` seconds."
 
     async def in_time(message: Message) -> None:
+        sending = asyncio.ensure_future(send(message))
         try:
-            await asyncio.wait_for(send(message), stall)
-        except asyncio.TimeoutError:
-            raise Stalled from None
+            await asyncio.wait({sending}, timeout=stall)
+            if not sending.done():
+                raise Stalled
+        finally:
+            sending.cancel()
+        sending.result()  # raises what `send` raised
 
     return in_time
 
@@ -100,7 +104,7 @@ def to_json(value: Any) -> bytes:
 async def send_events(send: Send, chunks: AsyncIterator[Any], headers: Any = ()) -> None:
     "Sends each chunk as a line `data: ` and JSON; at last `[DONE]`, or what went wrong."
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    async with aclosing(chunks), aclosing(_told(chunks)) as events:  # closed, however it ends
+    async with aclosing(chunks), aclosing(_told(chunks)) as events:  # closed in turn, last first
         async for data in events:
             body = b"data: " + data + b"\n\n"
             await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -209,7 +213,7 @@ BODY_SECONDS = 10.0  # that a body may take to arrive
 
 
 async def read_body(receive: Receive, headers: Headers, most: int) -> bytes:
-    "The whole body. Raises `ApiError` for one that is too large, too slow or cut off."
+    "The whole body. Raises `ApiError` for one that is too large or cut off."
     too_large = ApiError(413, f"the body is larger than {most} bytes", None, "body_too_large")
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > most:
@@ -393,7 +397,7 @@ class Door(Room):
         if body.model != self.name:
             said = f"there is no model {body.model!r} here, only {self.name!r}"
             raise ApiError(404, said, "model", "model_not_found")
-        n = body.count if body.count <= self.limits.choices else 1  # more are refused below
+        n = body.count if body.count <= self.limits.choices else 1  # text_requests refuses more
         self.take(n)  # before any work, so that nobody waits uncounted
         try:
             orders = await asyncio.to_thread(text_requests, self.engine, body, self.limits)
