@@ -53,6 +53,18 @@ def least_to_most(speaker, parts: list[str], instruction: str) -> str:
     return answer
 
 
+# nbs/06_prompting/04_reasoning.ipynb #565ee219
+def samples_needed(answers: list[str], k: int) -> int:
+    counts = {}
+    for taken_so_far, answer in enumerate(answers[:k], 1):
+        if answer:
+            counts[answer] = counts.get(answer, 0) + 1
+        ranked = sorted(counts.values(), reverse=True) + [0, 0]
+        if ranked[0] > ranked[1] + k - taken_so_far:
+            return taken_so_far
+    return k
+
+
 # nbs/06_prompting/04_reasoning.ipynb #2963f1ef
 def test_each_problem_follows_from_its_steps():
     """Each problem's steps compute, use its numbers in their order, and end with its answer."""
@@ -293,3 +305,11 @@ def test_solution_least_to_most():
     assert len(adder.asked) == 3 and "9 - 4" in adder.asked[1], "9 goes into the second part"
     assert all("Work it out." in text for text in adder.asked), "each call has the instruction"
     assert least_to_most(Adder(), ["none", "{} - 4"], "Work it out.") == "", "no answer ends it"
+
+
+# nbs/06_prompting/04_reasoning.ipynb #cbe0e350
+def test_solution_samples_needed():
+    assert samples_needed(["5"] * 9, 9) == 5, "five of nine can't be overtaken"
+    assert samples_needed(["5", "9", "5", "9", "5"], 5) == 5, "3 to 2: the last one decides"
+    assert samples_needed(["5", "", "5", "", "5"], 5) == 4, "after three, two to come could tie"
+    assert samples_needed(["5", "9"], 2) == 2, "a tie is never certain"
