@@ -68,6 +68,8 @@ def samples_needed(answers: list[str], k: int) -> int:
 # nbs/06_prompting/04_reasoning.ipynb #2963f1ef
 def test_each_problem_follows_from_its_steps():
     """Each problem's steps compute, use its numbers in their order, and end with its answer."""
+    import tempfile
+
     for task in problems().values():
         assert (len(task.items), len(task.pool)) == (120, 24)
         every = [*task.items, *task.pool]
@@ -81,6 +83,11 @@ def test_each_problem_follows_from_its_steps():
             assert int(second[4]) == (half + c if second[2] == "+" else half - c)
             assert problem.accepted == (second[4],)
             assert int(problem.right) not in (a, b, c, half) and problem.right not in problem.wrong
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "problem_instructions.json").write_text('{"sums": ["Do it."]}')
+        (Path(folder) / "problems.jsonl").write_text('{"task": "sums"}\n')
+        with expect_fail(ValueError, "line 1 is no problem"):
+            problems(folder)
 
 
 # nbs/06_prompting/04_reasoning.ipynb #0a138c39
@@ -116,56 +123,6 @@ def test_the_answer_of_an_awkward_reply():
         for reply in replies:
             assert final_answer(reply, asked, shown) == wanted, (reply, wanted)
     assert final_answer("The answer is 10.", asked, shown) == "10"  # its own words, though wrong
-
-
-# nbs/06_prompting/04_reasoning.ipynb #f3a9009a
-def test_a_server_is_asked_as_a_local_model_is():
-    """A server's replies and token counts come back in order; what may pass is tried again."""
-    seen = []
-
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            seen.append((self.path, self.headers.get("Authorization"), body))
-            text = body["messages"][-1]["content"]
-            status = 400 if text == "refuse" else 503 if len(seen) == 1 else 200
-            said = {"choices": [{"message": {"content": text.upper()}}]}
-            if text != "no usage":
-                said["usage"] = {"prompt_tokens": len(text), "completion_tokens": 3}
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(said).encode())
-
-        def log_message(self, *_):
-            pass
-
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url = f"http://127.0.0.1:{server.server_port}/v1/"
-        remote = Endpoint(url, "m", api_key="k", at_once=2)
-        chats = [[{"role": "user", "content": word}] for word in ("a", "bb", "ccc")]
-        assert remote(chats[:1], 7, temperature=0.5, seed=4) == [Said("A", 1, 3)]
-        assert len(seen) == 2, "the first try got 503"
-        path, key, body = seen[-1]
-        assert (path, key) == ("/v1/chat/completions", "Bearer k")
-        wanted = {"model": "m", "max_tokens": 7, "temperature": 0.5, "seed": 4, "messages": chats[0]}
-        assert body == wanted
-        assert remote(chats, 7) == [Said("A", 1, 3), Said("BB", 2, 3), Said("CCC", 3, 3)]
-        assert sorted(body["seed"] for _, _, body in seen[-3:]) == [0, 1, 2], "each its own draws"
-        before = len(seen)
-        with expect_fail(EndpointError, "answered 400"):
-            remote([[{"role": "user", "content": "refuse"}]], 7)
-        assert len(seen) == before + 1, "a refusal isn't asked again"
-        with expect_fail(EndpointError, "no usage"):
-            remote([[{"role": "user", "content": "no usage"}]], 7)
-    finally:
-        server.shutdown()
-        server.server_close()
-    with expect_fail(EndpointError, "tried 1 times"):
-        Endpoint(url, retries=0, timeout=2)(chats[:1], 7)
 
 
 # nbs/06_prompting/04_reasoning.ipynb #2ef2cf20
@@ -236,15 +193,54 @@ def test_a_vote_equals_its_count():
             voted_right(some, rights_of, k)
 
 
-# nbs/06_prompting/04_reasoning.ipynb #03ca1c8c
-def test_broken_problems_are_refused():
-    import tempfile
+# nbs/06_prompting/04_reasoning.ipynb #f3a9009a
+def test_a_server_is_asked_as_a_local_model_is():
+    """A server's replies and token counts come back in order; what may pass is tried again."""
+    seen = []
 
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "problem_instructions.json").write_text('{"sums": ["Do it."]}')
-        (Path(folder) / "problems.jsonl").write_text('{"task": "sums"}\n')
-        with expect_fail(ValueError, "line 1 is no problem"):
-            problems(folder)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            seen.append((self.path, self.headers.get("Authorization"), body))
+            text = body["messages"][-1]["content"]
+            status = 400 if text == "refuse" else 503 if len(seen) == 1 else 200
+            said = {"choices": [{"message": {"content": text.upper()}}]}
+            if text != "no usage":
+                said["usage"] = {"prompt_tokens": len(text), "completion_tokens": 3}
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(said).encode())
+
+        def log_message(self, *_):
+            pass
+
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/v1/"
+        remote = Endpoint(url, "m", api_key="k", at_once=2)
+        chats = [[{"role": "user", "content": word}] for word in ("a", "bb", "ccc")]
+        assert remote(chats[:1], 7, temperature=0.5, seed=4) == [Said("A", 1, 3)]
+        assert len(seen) == 2, "the first try got 503"
+        path, key, body = seen[-1]
+        assert (path, key) == ("/v1/chat/completions", "Bearer k")
+        wanted = {"model": "m", "max_tokens": 7, "temperature": 0.5, "seed": 4, "messages": chats[0]}
+        assert body == wanted
+        assert remote(chats, 7) == [Said("A", 1, 3), Said("BB", 2, 3), Said("CCC", 3, 3)]
+        assert sorted(body["seed"] for _, _, body in seen[-3:]) == [0, 1, 2], "each its own draws"
+        before = len(seen)
+        with expect_fail(EndpointError, "answered 400"):
+            remote([[{"role": "user", "content": "refuse"}]], 7)
+        assert len(seen) == before + 1, "a refusal isn't asked again"
+        with expect_fail(EndpointError, "no usage"):
+            remote([[{"role": "user", "content": "no usage"}]], 7)
+    finally:
+        server.shutdown()
+        server.server_close()
+    with expect_fail(EndpointError, "tried 1 times"):
+        Endpoint(url, retries=0, timeout=2)(chats[:1], 7)
     for address in ("localhost:8080", "ftp://x"):
         with expect_fail(ValueError, "begins with http"):
             Endpoint(address)
