@@ -54,6 +54,135 @@ from llm_course.transformers.model import Config, Transformer
 from llm_course.transformers.tokens import Tokenizer
 
 
+# nbs/07_agents/12_orchestrate.ipynb #c3b61c4b
+@asynccontextmanager
+async def scripted_server(play, trickles=False):
+    """A server with OpenAI's API. Gives its address and what became of each request.
+
+    `trickles`: until the reply is there, it sends a byte or two each tenth of a second.
+    """
+    became = []
+
+    async def serve(reader, writer):
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:  # gone before it asked
+            return writer.close()
+        length = int(re.search(rb"content-length: (\d+)", head.lower())[1])
+        body = json.loads(await reader.readexactly(length))
+        became.append("open")
+        mine = len(became) - 1
+        work = asyncio.ensure_future(play(body))
+        gone = asyncio.ensure_future(reader.read(1))
+        if trickles:
+            writer.write(as_head(body))
+        while not (work.done() or gone.done()):
+            if trickles:
+                writer.write(b": wait\n\n" if body.get("stream") else b" ")
+            pause = 0.1 if trickles else None
+            await asyncio.wait({work, gone}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            became[mine] = "answered"
+            writer.write(b"" if trickles else as_head(body))
+            writer.write(as_data(work.result(), body))
+            await writer.drain()
+        else:
+            became[mine] = "hung up"
+            work.cancel()
+        gone.cancel()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", became
+
+
+def as_head(body):
+    kind = "text/event-stream" if body.get("stream") else "application/json"
+    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode()
+
+
+def as_data(reply, body):
+    "A reply as the bytes of an answer, whole or as a stream of one event."
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    whole = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "usage": usage}
+    choice = {"index": 0, "finish_reason": reply.reason}
+    message = reply.message()
+    if not body.get("stream"):
+        return json.dumps(whole | {"choices": [choice | {"message": message}]}).encode()
+    for i, call in enumerate(message.get("tool_calls", ())):
+        call["index"] = i
+    whole |= {"object": "chat.completion.chunk", "choices": [choice | {"delta": message}]}
+    return f"data: {json.dumps(whole)}\n\ndata: [DONE]\n\n".encode()
+
+
+async def plays_job(body):
+    "A model that does the job."
+    form = json.dumps(body.get("response_format"))
+    if "supported" in form:
+        return Reply('{"supported": true}')
+    if "topic" in form:
+        return Reply('{"topic": "scope", "answer": "It rebinds a name."}')
+    return Reply("It rebinds a name.")
+
+
+# nbs/07_agents/12_orchestrate.ipynb #ec9929f1
+async def acts(body):
+    "A model that calls the tool, and then says what it was told."
+    last = body["messages"][-1]
+    if last["role"] == "tool":
+        return Reply(f"I was told: {last['content']}")
+    return Reply("", (ToolCall("call-1", "act", "{}"),), "tool_calls")
+
+
+class World:
+    "Counts effects and model calls. The kill falls at one moment; `stored` is what there is then."
+
+    def __init__(self, kill):
+        self.kill = kill
+        self.effects, self.calls = 0, 0
+        self.stored, self.store = None, None
+        self.killed = asyncio.Event()
+
+    async def passes(self, moment):
+        if moment == self.kill and self.stored is None:
+            self.stored = self.store()
+            self.killed.set()
+            await asyncio.sleep(60)  # the first start never comes back from here
+
+    async def act(self):
+        await self.passes("before the act")
+        self.effects += 1
+        await self.passes("after the act")
+        return "acted"
+
+    async def model(self, body):
+        self.calls += 1
+        if body["messages"][-1]["role"] == "tool":
+            await self.passes("in the next call")
+        return await acts(body)
+
+    async def first_start(self, work, store):
+        "Until the kill, or to the end. `store` gives a copy of what is stored."
+        self.store = store
+        task, kill = asyncio.ensure_future(work), asyncio.ensure_future(self.killed.wait())
+        await asyncio.wait({task, kill}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        kill.cancel()
+        await asyncio.gather(task, kill, return_exceptions=True)
+        self.alone = (self.effects, self.calls)  # of the first start
+        if self.stored is None:  # it has ended
+            self.stored = store()
+
+
+def world_tool(world):
+    async def act() -> str:
+        "Acts."
+        return await world.act()
+
+    return act
+
+
 # nbs/07_agents/12_orchestrate.ipynb #1624b40e
 ANSWER = "{passage}\n\nFrom this text, answer in one sentence: {question}"
 CHECK = "{passage}\n\nClaim: {answer}\n\nDoes the text say so?"
@@ -234,87 +363,7 @@ async def with_langgraph(url, model, question):
     return await graph.compile().ainvoke({"question": question})
 
 
-# nbs/07_agents/12_orchestrate.ipynb #c3b61c4b
-@asynccontextmanager
-async def scripted_server(play, trickles=False):
-    """A server with OpenAI's API. Gives its address and what became of each request.
-
-    `trickles`: until the reply is there, it sends a byte or two each tenth of a second.
-    """
-    became = []
-
-    async def serve(reader, writer):
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.IncompleteReadError:  # gone before it asked
-            return writer.close()
-        length = int(re.search(rb"content-length: (\d+)", head.lower())[1])
-        body = json.loads(await reader.readexactly(length))
-        became.append("open")
-        mine = len(became) - 1
-        work = asyncio.ensure_future(play(body))
-        gone = asyncio.ensure_future(reader.read(1))
-        if trickles:
-            writer.write(as_head(body))
-        while not (work.done() or gone.done()):
-            if trickles:
-                writer.write(b": wait\n\n" if body.get("stream") else b" ")
-            pause = 0.1 if trickles else None
-            await asyncio.wait({work, gone}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            became[mine] = "answered"
-            writer.write(b"" if trickles else as_head(body))
-            writer.write(as_data(work.result(), body))
-            await writer.drain()
-        else:
-            became[mine] = "hung up"
-            work.cancel()
-        gone.cancel()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", became
-
-
-def as_head(body):
-    kind = "text/event-stream" if body.get("stream") else "application/json"
-    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode()
-
-
-def as_data(reply, body):
-    "A reply as the bytes of an answer, whole or as a stream of one event."
-    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-    whole = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "usage": usage}
-    choice = {"index": 0, "finish_reason": reply.reason}
-    message = reply.message()
-    if not body.get("stream"):
-        return json.dumps(whole | {"choices": [choice | {"message": message}]}).encode()
-    for i, call in enumerate(message.get("tool_calls", ())):
-        call["index"] = i
-    whole |= {"object": "chat.completion.chunk", "choices": [choice | {"delta": message}]}
-    return f"data: {json.dumps(whole)}\n\ndata: [DONE]\n\n".encode()
-
-
-async def plays_job(body):
-    "A model that does the job."
-    form = json.dumps(body.get("response_format"))
-    if "supported" in form:
-        return Reply('{"supported": true}')
-    if "topic" in form:
-        return Reply('{"topic": "scope", "answer": "It rebinds a name."}')
-    return Reply("It rebinds a name.")
-
-
 # nbs/07_agents/12_orchestrate.ipynb #6af70696
-async def acts(body):
-    "A model that calls the tool, and then says what it was told."
-    last = body["messages"][-1]
-    if last["role"] == "tool":
-        return Reply(f"I was told: {last['content']}")
-    return Reply("", (ToolCall("call-1", "act", "{}"),), "tool_calls")
-
-
 def adk_agent(url, tools=(), name="a", client=None, **more):
     from google.adk.agents import LlmAgent
     from google.adk.integrations.openai import OpenAILlm
@@ -374,55 +423,6 @@ async def run_graph(graph, given=GO, **more):
     return (await graph.ainvoke(given, THREAD, **more))["messages"][-1].content
 
 
-# nbs/07_agents/12_orchestrate.ipynb #ec9929f1
-class World:
-    "Counts effects and model calls. The kill falls at one moment; `stored` is what there is then."
-
-    def __init__(self, kill):
-        self.kill = kill
-        self.effects, self.calls = 0, 0
-        self.stored, self.store = None, None
-        self.killed = asyncio.Event()
-
-    async def passes(self, moment):
-        if moment == self.kill and self.stored is None:
-            self.stored = self.store()
-            self.killed.set()
-            await asyncio.sleep(60)  # the first start never comes back from here
-
-    async def act(self):
-        await self.passes("before the act")
-        self.effects += 1
-        await self.passes("after the act")
-        return "acted"
-
-    async def model(self, body):
-        self.calls += 1
-        if body["messages"][-1]["role"] == "tool":
-            await self.passes("in the next call")
-        return await acts(body)
-
-    async def first_start(self, work, store):
-        "Until the kill, or to the end. `store` gives a copy of what is stored."
-        self.store = store
-        task, kill = asyncio.ensure_future(work), asyncio.ensure_future(self.killed.wait())
-        await asyncio.wait({task, kill}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
-        task.cancel()
-        kill.cancel()
-        await asyncio.gather(task, kill, return_exceptions=True)
-        self.alone = (self.effects, self.calls)  # of the first start
-        if self.stored is None:  # it has ended
-            self.stored = store()
-
-
-def world_tool(world):
-    async def act() -> str:
-        "Acts."
-        return await world.act()
-
-    return act
-
-
 # nbs/07_agents/12_orchestrate.ipynb #404fc499
 class Book:
     name = "book"
@@ -468,6 +468,8 @@ def worker(folder, url, keyed, kill, hand_in):
 
     @DBOS.step()
     def do(question):
+        with open(f"{folder}/begun.txt", "a", encoding="utf-8") as begun:
+            begun.write(f"{DBOS.workflow_id}\n")
         book = (DyingBook if kill == "yes" else Book)(folder, keyed == "yes")
         parts = [our_job(OpenAILLM(url, "m")), book]
         whole = Deadline(SequentialAgent("all", parts), 60.0)
@@ -519,10 +521,11 @@ async def in_child(folder, url, keyed, kill, hand_in):
     return child.returncode
 
 
-def ledger_of(folder):
-    "How often a booking was tried, and how many there are."
+def counts_of(folder):
+    "How often a job was begun, how often a booking was tried, and how many there are."
+    begun = (folder / "begun.txt").read_text(encoding="utf-8").splitlines()
     with sqlite3.connect(f"{folder}/ledger.db") as ledger:
-        return [
+        return [len(begun)] + [
             ledger.execute(f"select count(*) from {table}").fetchone()[0]
             for table in ("tried", "booked")
         ]

@@ -209,8 +209,8 @@ def as_wanted(task: AgentTask, world: World) -> bool:
 # %% ../../nbs/07_agents/11_success.ipynb #ff420fec
 HOW = (
     "right",
-    "wrong tool",  # a needed call is missing, and another tool was called instead
     "wrong arguments",  # the tool was called, with other arguments
+    "wrong tool",  # a needed call is missing, and another tool was called instead
     "gave up",  # answered before all was done
     "ran out",  # of turns or tokens, or failed twice in the same way
     "too much",  # all that was needed, and more
@@ -226,7 +226,7 @@ def judge(task: AgentTask, world: World, text: str, answered: bool) -> str:
     check_switches(answered=answered)
     missing = [need for need in task.needs if not _was_made(need, world)]
     astray = [name for name, arguments, _ in world.calls if not _was_asked(task, name, arguments)]
-    if missing and missing[0]["tool"] in astray:
+    if missing and missing[0]["tool"] in astray:  # the first unmet need names the fault
         return "wrong arguments"
     if missing and astray:
         return "wrong tool"
@@ -388,6 +388,21 @@ def _examples() -> tuple[list[dict[str, Any]], TextIndex]:
     return examples, TextIndex([one["question"] for one in examples])
 
 
+def _question_at(request: LLMRequest) -> int:
+    return next(i for i, message in enumerate(request.messages) if message["role"] == "user")
+
+
+def _solved(example: Mapping[str, Any]) -> list[dict[str, Any]]:
+    "A solved task as a conversation."
+    messages = [{"role": "user", "content": example["question"]}]
+    for one in example["calls"]:
+        call = ToolCall("call", one["tool"], json.dumps(one["arguments"]))
+        messages.append(Reply("", (call,)).message())
+        messages.append({"role": "tool", "tool_call_id": "call", "content": one["result"]})
+    last = ToolCall("call", answer.name, json.dumps({"text": example["answer"]}))
+    return [*messages, Reply("", (last,)).message()]
+
+# %% ../../nbs/07_agents/11_success.ipynb #shownp02
 def with_examples(k: int) -> Callable[[LLMRequest], LLMRequest]:
     "Puts the k nearest solved tasks before a question, the nearest last."
     k = whole_number("k", k, at_least=0)
@@ -402,21 +417,6 @@ def with_examples(k: int) -> Callable[[LLMRequest], LLMRequest]:
         return replace(request, messages=messages)
 
     return change
-
-
-def _question_at(request: LLMRequest) -> int:
-    return next(i for i, message in enumerate(request.messages) if message["role"] == "user")
-
-
-def _solved(example: Mapping[str, Any]) -> list[dict[str, Any]]:
-    "A solved task as a conversation."
-    messages = [{"role": "user", "content": example["question"]}]
-    for one in example["calls"]:
-        call = ToolCall("call", one["tool"], json.dumps(one["arguments"]))
-        messages.append(Reply("", (call,)).message())
-        messages.append({"role": "tool", "tool_call_id": "call", "content": one["result"]})
-    last = ToolCall("call", answer.name, json.dumps({"text": example["answer"]}))
-    return [*messages, Reply("", (last,)).message()]
 
 
 def last_result_only(request: LLMRequest) -> LLMRequest:
