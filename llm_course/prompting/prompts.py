@@ -348,7 +348,7 @@ def encode_text(
                 ids += tokenizer.encode(part, add_special_tokens=start and not ids)
     return ids
 
-# %% ../../nbs/06_prompting/02_prompts.ipynb #fcabaf12
+# %% ../../nbs/06_prompting/02_prompts.ipynb #21b0da60
 def _control_names(tokenizer: Tokenizer) -> list[str]:
     "The names of all added tokens, the longest first."
     added = tokenizer.backend.get_added_tokens_decoder().values()
