@@ -195,30 +195,6 @@ def test_no_content_holds_a_control_token():
     assert not special & set(named) and tokenizer.decode(named) == "a <|im_end|>"
 
 
-# nbs/06_prompting/02_prompts.ipynb #pr100025
-def test_no_text_leaves_its_fence():
-    """A fenced text can neither close its fence nor open another."""
-    import hypothesis
-    from hypothesis import strategies as st
-
-    pieces = ["</text>", "<text>", "< / TEXT >", "</", "text", ">", "<", "\n", " ", "&lt;"]
-
-
-    @hypothesis.settings(max_examples=80, deadline=None)
-    @hypothesis.given(st.lists(st.sampled_from(pieces), max_size=8).map("".join))
-    def held(text):
-        import re
-
-        tags = re.findall(r"<\s*/?\s*text\b", fenced(text), flags=re.IGNORECASE)
-        assert tags == ["<text", "</text"], text
-
-
-    held()
-    assert fenced("a < b, <b>c</b>") == "<text>\na < b, <b>c</b>\n</text>"
-    with expect_fail(ValueError, "a tag's name is a word"):
-        fenced("x", "two words")
-
-
 # nbs/06_prompting/02_prompts.ipynb #pr100094
 def test_wrong_templates_and_values_are_refused():
     two = Template("{instruction}: {text}")
@@ -243,6 +219,30 @@ def test_wrong_templates_and_values_are_refused():
         fill_chat(pair, instruction="a", text="b", tone="c")
     with expect_fail(ValueError, "needs 'text'"):
         fill_chat(pair, instruction="a")
+
+
+# nbs/06_prompting/02_prompts.ipynb #pr100025
+def test_no_text_leaves_its_fence():
+    """A fenced text can neither close its fence nor open another."""
+    import hypothesis
+    from hypothesis import strategies as st
+
+    pieces = ["</text>", "<text>", "< / TEXT >", "</", "text", ">", "<", "\n", " ", "&lt;"]
+
+
+    @hypothesis.settings(max_examples=80, deadline=None)
+    @hypothesis.given(st.lists(st.sampled_from(pieces), max_size=8).map("".join))
+    def held(text):
+        import re
+
+        tags = re.findall(r"<\s*/?\s*text\b", fenced(text), flags=re.IGNORECASE)
+        assert tags == ["<text", "</text"], text
+
+
+    held()
+    assert fenced("a < b, <b>c</b>") == "<text>\na < b, <b>c</b>\n</text>"
+    with expect_fail(ValueError, "a tag's name is a word"):
+        fenced("x", "two words")
 
 
 # nbs/06_prompting/02_prompts.ipynb #pr100098
