@@ -283,7 +283,7 @@ class Engine(_SafeSteps):
     """Continues many prompts at once, each by its own rules.
 
     An answer is what `generate` writes alone, but where two tokens are nearly equally likely:
-    sums for several rows may be rounded otherwise, most in packed and bfloat16 models. Iterate
+    sums for several rows may be rounded otherwise. Iterate
     over the streams, and they run it; or start a thread, with `with engine:`.
     """
 
