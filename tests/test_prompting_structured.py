@@ -48,7 +48,7 @@ def toy_model(vocab_size):
 
 
 TOY = ["a", "b", "c", "ab", "ba", "bc", "abc", "cab"]
-SHORT = "a(b|ab){1,2}c?"  # twelve texts or so, each spelled in several ways
+SHORT = "a(b|ab){1,2}c?"  # twelve texts, each spelled in several ways
 
 
 def spellings(pattern, words, longest=6):
@@ -99,6 +99,9 @@ def shortest(automaton):
 
 # nbs/06_prompting/05_structured.ipynb #21c330ee
 class Both:
+    # After x, one rule may want a y and the other a z. Each has an end; together they have none.
+    # An automaton of pairs, with distances of its own, would see it coming.
+
     def __init__(self, first, second):
         self.rules = (first, second)
         self.start = (first.start, second.start)

@@ -271,6 +271,7 @@ def voted_right(
         for some in combinations(own, k):
             counts = Counter(answer for answer in some if answer)
             best = [answer for answer in counts if counts[answer] == max(counts.values())]
+            # of equally frequent answers each comes first, and so wins, equally often
             wins.append((wanted in best) / max(1, len(best)))
         shares.append(float(np.mean(wins)))
     return np.array(shares)

@@ -477,7 +477,7 @@ def _vocabulary(tokenizer: Tokenizer, size: int) -> _Vocabulary:
     return _Vocabulary(tokenizer)
 
 # %% ../../nbs/06_prompting/05_structured.ipynb #37858eba
-State = Hashable
+State = Hashable  # any value: two numbers for a pattern, the answer's tokens for JSON
 
 
 @runtime_checkable
@@ -615,11 +615,12 @@ class TokenMask:
         _check_shapes(ids, logits)
         forbidden = torch.ones(logits.shape, dtype=torch.bool)
         for row, text in zip(forbidden, ids.tolist()):
-            state = self._state([i for i in text if i >= 0])  # -1: a place without a token
+            state = self._state([i for i in text if i >= 0])  # -1 fills up shorter texts
             if state != _ENDED:
                 allowed = self.rule.allowed(state)
                 _check_vocabulary(len(allowed), len(row))
                 row[: len(allowed)] = ~allowed  # rows of the embedding beyond have no token
+            # the end is forbidden within an answer that isn't whole
             row[self.stop_ids] = state != _ENDED and not self.rule.can_end(state)
         return logits.masked_fill(forbidden.to(logits.device), -torch.inf)
 
