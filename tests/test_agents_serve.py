@@ -246,6 +246,28 @@ def test_a_page_from_elsewhere_cant_drive_the_server():
         check_address({"server": server}, None)
 
 
+# nbs/07_agents/03_serve.ipynb #sv030039
+def test_the_page_needs_nothing_from_elsewhere():
+    import re
+
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    script = (STATIC / "chat.js").read_text(encoding="utf-8")
+    assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", page)
+    assert not re.search(
+        r"https?://", page + script + (STATIC / "chat.css").read_text(encoding="utf-8")
+    )
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b", script)
+    for control in re.findall(r'<(?:input|textarea)[^>]* id="([^"]+)"', page):
+        assert f'<label for="{control}"' in page
+    with serving(tiny_app()) as url:
+        for path in ("/", "/chat.js", "/chat.css", "/icon.svg"):
+            answer = httpx.get(url + path)
+            assert (
+                answer.status_code == 200
+                and "default-src 'none'" in answer.headers["content-security-policy"]
+            )
+
+
 # nbs/07_agents/03_serve.ipynb #582c5703
 def test_a_crowd_is_counted_before_any_work():
     import inspect
@@ -366,28 +388,6 @@ def test_every_bad_request_is_told_why_in_openais_form():
         assert "a bug" in lines and "[DONE]" not in lines
     logging.disable(logging.NOTSET)
     assert to_json("half a pair: \ud83d") == b'"half a pair: ?"'
-
-
-# nbs/07_agents/03_serve.ipynb #sv030039
-def test_the_page_needs_nothing_from_elsewhere():
-    import re
-
-    page = (STATIC / "index.html").read_text(encoding="utf-8")
-    script = (STATIC / "chat.js").read_text(encoding="utf-8")
-    assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", page)
-    assert not re.search(
-        r"https?://", page + script + (STATIC / "chat.css").read_text(encoding="utf-8")
-    )
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b", script)
-    for control in re.findall(r'<(?:input|textarea)[^>]* id="([^"]+)"', page):
-        assert f'<label for="{control}"' in page
-    with serving(tiny_app()) as url:
-        for path in ("/", "/chat.js", "/chat.css", "/icon.svg"):
-            answer = httpx.get(url + path)
-            assert (
-                answer.status_code == 200
-                and "default-src 'none'" in answer.headers["content-security-policy"]
-            )
 
 
 # nbs/07_agents/03_serve.ipynb #sv030041

@@ -339,6 +339,7 @@ def _refusal(response: httpx.Response, body: bytes, url: str) -> Exception:
     message = f"{url} answered {response.status_code}: {_said(body)}"
     if response.status_code in (408, 409, 429) or response.status_code >= 500:
         after = response.headers.get("retry-after", "")
+        # Seconds, such as 3 or 0.5; a date counts as none.
         return _Passing(message, float(after) if re.fullmatch(r"\d{1,9}(\.\d+)?", after) else 0.0)
     return EndpointError(message)
 
@@ -656,7 +657,7 @@ class Replay:
         self.name, self._left = _recorded(self.path)  # the model's, and its answers by their key
 
     async def stream(self, request: LLMRequest) -> AsyncIterator[str | Reply]:
-        "The recorded pieces, the recorded reply, or the recorded failure."
+        "The recorded pieces and reply; a failure as `BrokenAnswer` or `EndpointError`."
         left = self._left.get(_key(request.body()))
         if not left:
             raise ReplayError(_missing(request.body(), list(self._left), self.path))

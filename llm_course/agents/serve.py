@@ -57,7 +57,7 @@ except ImportError:
 async def until_gone(receive: Receive) -> None:
     "Ends when the client has closed its connection."
     while (await receive())["type"] != "http.disconnect":
-        pass
+        pass  # a part of the body; `receive` waits until there is something new
 
 
 async def while_here(receive: Receive, work: Any, seconds: float) -> bool:
@@ -77,11 +77,11 @@ async def while_here(receive: Receive, work: Any, seconds: float) -> bool:
 
 # %% ../../nbs/07_agents/03_serve.ipynb #sv0d0011
 class Stalled(Exception):
-    "A reader takes nothing."
+    "A reader takes too little."
 
 
 def hurried(send: Send, stall: float) -> Send:
-    "A `send` that raises `Stalled` when the reader has taken nothing for `stall` seconds."
+    "A `send` that raises `Stalled` when it has waited for room for `stall` seconds."
 
     async def in_time(message: Message) -> None:
         sending = asyncio.ensure_future(send(message))
@@ -104,7 +104,8 @@ def to_json(value: Any) -> bytes:
 async def send_events(send: Send, chunks: AsyncIterator[Any], headers: Any = ()) -> None:
     "Sends each chunk as a line `data: ` and JSON; at last `[DONE]`, or what went wrong."
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    async with aclosing(chunks), aclosing(_told(chunks)) as events:  # closed in turn, last first
+    # However it ends, both are closed: first `events`, then the `chunks` that it reads.
+    async with aclosing(chunks), aclosing(_told(chunks)) as events:
         async for data in events:
             body = b"data: " + data + b"\n\n"
             await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -131,7 +132,7 @@ class Events(Response):
         self,
         chunks: AsyncIterator[dict[str, Any]],
         seconds: float,  # it is cut off after these
-        stall: float,  # or when its reader has taken nothing for so many
+        stall: float,  # or when one `send` has waited for so many
         done: Callable[[], None],  # called at the end, however it comes
     ):
         self.chunks = chunks
@@ -307,7 +308,7 @@ class Guard:
         check_address(scope, self.token)
         check_caller(headers, scope["path"], scope["method"], self.token)
         reading = read_body(receive, headers, self.limits.body)
-        try:
+        try:  # `wait_for` will do: a client that leaves doesn't cancel this
             return await asyncio.wait_for(reading, BODY_SECONDS)
         except asyncio.TimeoutError:
             said = f"the body took more than {BODY_SECONDS:g} seconds"
@@ -397,7 +398,8 @@ class Door(Room):
         if body.model != self.name:
             said = f"there is no model {body.model!r} here, only {self.name!r}"
             raise ApiError(404, said, "model", "model_not_found")
-        n = body.count if body.count <= self.limits.choices else 1  # text_requests refuses more
+        # Too many choices are refused by text_requests below; until then they take one place.
+        n = body.count if body.count <= self.limits.choices else 1
         self.take(n)  # before any work, so that nobody waits uncounted
         try:
             orders = await asyncio.to_thread(text_requests, self.engine, body, self.limits)
