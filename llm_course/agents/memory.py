@@ -41,6 +41,7 @@ def prompt_tokens(tokenizer: Tokenizer, request: LLMRequest) -> int:
     "How many tokens a request's prompt has, as the local server makes it: template, tools and all."
     from llm_course.agents.api import ChatRequest, chat_prompt
 
+    # what the server would get; its body names a model, and the prompt doesn't depend on it
     body = ChatRequest.model_validate(request.body() | {"model": "any"})
     return len(chat_prompt(tokenizer, body))
 
@@ -101,7 +102,8 @@ def window(
         return [*older, *chain(*parts[start:])]
 
     start = None
-    for earlier in reversed([*asked, *range(question + 1, len(parts))]):  # the shortest first
+    # where it may begin: at a user's message, or behind the last question; the shortest first
+    for earlier in reversed([*asked, *range(question + 1, len(parts))]):
         size = count([*head, *from_here(earlier)])
         if size > budget:
             break
@@ -472,7 +474,7 @@ class MemoryStore(_StoreFile):
     def add(self, text: str, key: str | None = None, **data: Any) -> str:
         """Remembers a text, and returns its key. When this returns, it is on the disk.
 
-        The same key, text and data are remembered once; a key with another text: `ValueError`.
+        The same key, text and data are remembered once; a key with others: `ValueError`.
         """
         _check_text("a memory", text)
         key = uuid.uuid4().hex if key is None else key
@@ -501,7 +503,7 @@ class MemoryStore(_StoreFile):
         k = whole_number("k", k, at_least=1)
         with self._lock:
             memories, vectors = self._read()
-        has = lambda memory: data.items() <= memory.data.items()  # all of these, maybe more
+        has = lambda memory: data.items() <= memory.data.items()  # these data, maybe others too
         mine = [i for i, memory in enumerate(memories) if has(memory)]
         texts = [memories[i].text for i in mine]  # the others are neither scored nor counted
         best = ranked(question, texts, vectors[mine], self.embed, by)

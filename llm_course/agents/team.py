@@ -40,7 +40,7 @@ def team_accuracy(
     chance[0] = 1  # of no voters none is
     for _ in range(n):  # one voter more: he is wrong, or he is right
         wrong, right = chance * (1 - q), chance * q
-        chance = wrong + np.roll(right, 1, axis=0)
+        chance = wrong + np.roll(right, 1, axis=0)  # one more is right: a row further down
     return float(chance[n // 2 + 1 :].sum(0).mean())
 
 # %% ../../nbs/07_agents/10_team.ipynb #89e0de83
@@ -169,6 +169,7 @@ class Debate:
 
     def _round(self, i: int) -> ParallelAgent:
         "Each debater with the prompt that the state has under ask_NAME."
+        # the whole template is one name, such as {ask_ann}: `run` has filled the prompt itself
         parts = [LlmAgent(a, "{ask_" + a.name + "}", a.name, self.parse) for a in self.agents]
         return ParallelAgent(f"round {i}", parts, on_failure="keep")
 
@@ -294,7 +295,7 @@ class Supervisor:
             await board.post(self.name, to, content)
             if to == USER:
                 return {self.head.output_key: content}
-            (task,) = board.take(to)
+            (task,) = board.take(to)  # there is just one
             said = await _worked(run, self.workers[to].part, task.content, f"{here}{i}/")
             await board.post(to, self.name, said)
             (heard,) = board.take(self.name)
