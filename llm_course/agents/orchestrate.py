@@ -96,7 +96,7 @@ def _places(at: str) -> Iterator[str]:
         if at:
             yield at[: end.start()]
 
-
+# %% ../../nbs/07_agents/12_orchestrate.ipynb #ofagent1
 def _of_agent(agent: str, given: Any, what: str) -> Any:
     "What is given for all agents, or for this one. `ValueError` if it is missing."
     if not isinstance(given, Mapping):

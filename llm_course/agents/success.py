@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Item', 'HOW', 'AgentTask', 'agent_tasks', 'World', 'says', 'serves', 'as_wanted', 'judge', 'answer', 'tool_line',
-           'as_chat', 'read_call', 'CallingLLM', 'call_schema', 'Changed', 'with_examples', 'last_result_only',
+           'as_chat', 'read_call', 'call_schema', 'CallingLLM', 'Changed', 'with_examples', 'last_result_only',
            'Review', 'Parts', 'attempt', 'pass_hat_k']
 
 # %% ../../nbs/07_agents/11_success.ipynb #a0632d2f
@@ -225,6 +225,7 @@ def judge(task: AgentTask, world: World, text: str, answered: bool) -> str:
     _check_text("an answer", text)
     check_switches(answered=answered)
     missing = [need for need in task.needs if not _was_made(need, world)]
+    # the tools of calls that the task doesn't need
     astray = [name for name, arguments, _ in world.calls if not _was_asked(task, name, arguments)]
     if missing and missing[0]["tool"] in astray:  # the first unmet need names the fault
         return "wrong arguments"
@@ -295,6 +296,22 @@ def read_call(text: str) -> ToolCall | None:
     name, arguments = next(iter(value.items()))
     return ToolCall("call", name, json.dumps(arguments, ensure_ascii=False))
 
+# %% ../../nbs/07_agents/11_success.ipynb #callschm
+def call_schema(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    "The JSON schema of a call to one of some tools."
+    options = []
+    for one in tools:
+        name, arguments = one["function"]["name"], one["function"]["parameters"]
+        options.append(
+            {
+                "type": "object",
+                "properties": {name: arguments},
+                "required": [name],
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": options}
+
 # %% ../../nbs/07_agents/11_success.ipynb #c9765a3b
 class CallingLLM:
     """An llm that wasn't trained to call tools, asked for calls in its prompt.
@@ -328,23 +345,7 @@ class CallingLLM:
             self.llm, replace(request, messages=as_chat(request), tools=(), schema=schema)
         )
 
-
-def call_schema(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    "The JSON schema of a call to one of some tools."
-    options = []
-    for one in tools:
-        name, arguments = one["function"]["name"], one["function"]["parameters"]
-        options.append(
-            {
-                "type": "object",
-                "properties": {name: arguments},
-                "required": [name],
-                "additionalProperties": False,
-            }
-        )
-    return {"anyOf": options}
-
-
+# %% ../../nbs/07_agents/11_success.ipynb #heldhelp
 def _was_called(request: LLMRequest, call: ToolCall) -> bool:
     "Whether this call was made since the question."
     start = max(i for i, message in enumerate(request.messages) if message["role"] == "user")
