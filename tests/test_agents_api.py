@@ -61,13 +61,14 @@ def told(body, kind=None):
         return api.refusal(error.errors())
 
 
+# nbs/07_agents/02_api.ipynb #a5c0ffee
 def answers(lm, body, limits=None):
     "The reply to a body, and all that its choices said, as a server would make them."
     kind = api.CompletionRequest if "prompt" in body else api.ChatRequest
-    parsed = kind.model_validate(body)
+    parsed = kind.model_validate(body)  # check
     engine = AsyncEngine(lm, n_blocks=128)
-    orders = api.text_requests(engine, parsed, limits or api.Limits())
-    reply = api.reply_to(lm.tokenizer, parsed, len(orders))
+    orders = api.text_requests(engine, parsed, limits or api.Limits())  # translate
+    reply = api.reply_to(lm.tokenizer, parsed, len(orders))  # puts into form
     pieces = [(i, piece) for i, order in enumerate(orders) for piece in write(engine, order)]
     return reply, [reply.choice(i, piece) for i, piece in pieces]
 
@@ -84,6 +85,7 @@ def ask(lm, body):
     return problem.status, problem.body()
 
 
+# nbs/07_agents/02_api.ipynb #a5c2ffee
 def chunks_of(lm, body):
     "The same as a stream."
     reply, choices = answers(lm, body)

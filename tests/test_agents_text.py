@@ -190,6 +190,11 @@ def test_leaving_cancels_and_errors_reach_their_own_reader_alone():
     next(leaving)
     leaving.close()
     assert not engine.step() and engine.metrics()["blocks_used"] == 0
+    leaving = write(engine, TextRequest(ids=[9], max_new_tokens=200))
+    leaving.close()  # before the first piece
+    assert not engine.step()
+    write(engine, TextRequest(ids=[9], max_new_tokens=200))  # is dropped
+    assert not engine.step()
     with expect_fail(ValueError, "the prompt is empty"):
         write(engine, TextRequest(ids=[], max_new_tokens=1))
 
@@ -224,6 +229,26 @@ def test_leaving_cancels_and_errors_reach_their_own_reader_alone():
         pieces = in_a_loop(scene(engine))
         assert pieces[-1].usage.new == 30
         assert engine.metrics()["blocks_used"] == 0 and not engine._bells
+
+
+    class Remembers(AsyncEngine):
+        def submit(self, *args, **options):
+            self.stream = super().submit(*args, **options)
+            return self.stream
+
+
+    async def leaves_at_the_prompt(engine):
+        request = TextRequest(ids=[5, 6], max_new_tokens=400, echo=True)
+        async with aclosing(awrite(engine, request)) as coming:
+            async for _ in coming:
+                break
+        while engine.stream.reason is None:
+            await asyncio.sleep(0.01)
+        return engine.stream.reason
+
+
+    with Remembers(small, n_blocks=64) as engine:
+        assert in_a_loop(leaves_at_the_prompt(engine)) == "cancelled"
     with expect_fail(RuntimeError, "start its thread"):
         in_a_loop(collect(AsyncEngine(small), TextRequest(ids=[3], max_new_tokens=3)))
 

@@ -88,6 +88,7 @@ class Checked(BaseModel):
         names = [field.alias or name for name, field in cls.model_fields.items()]
         for name, value in given.items():
             is_known = name in names or name in cls.harmless
+            # a field that is lacking, with a value that asks for nothing
             is_off = name in cls.instead and value in (None, False, "", [], cls.off.get(name))
             if not is_known and not is_off:
                 raise _wrong(_no_such(name, names, cls.instead), name)

@@ -198,13 +198,16 @@ def begin(engine: Engine, request: TextRequest) -> tuple[Stream, Reader]:
 def write(engine: Engine, request: TextRequest) -> Iterator[Piece]:
     "The pieces of an answer; the last one says why it ended. Raises as `Engine.submit` does."
     stream, reader = begin(engine, request)
-    return _pieces(engine, request, stream, reader)
+    pieces = _pieces(engine, request, stream, reader)
+    next(pieces)  # enters its `try`
+    return pieces
 
 
 def _pieces(
     engine: Engine, request: TextRequest, stream: Stream, reader: Reader
 ) -> Iterator[Piece]:
     try:
+        yield Piece()  # to `write`, which drops it
         if request.echo:
             yield prompt_piece(engine, request)
         for token in stream:
@@ -257,10 +260,10 @@ class AsyncEngine(_RingingEngine):
             while True:
                 bell.clear()
                 ended = stream.reason is not None
-                new = stream.request.new[given:]
-                given += len(new)
-                if new:
-                    yield new
+                ids = stream.request.new[given:]
+                given += len(ids)
+                if ids:
+                    yield ids
                 elif ended:
                     break
                 else:
@@ -277,20 +280,23 @@ async def awrite(
     request: TextRequest,
     begun: asyncio.Event | None = None,  # is set when the prompt has been read
 ) -> AsyncIterator[Piece]:
-    "What `write` gives, for `async for`. A wrong request raises when the first piece is awaited."
+    "An answer's pieces, for `async for`. A wrong request raises when the first one is awaited."
     stream, reader = begin(engine, request)
-    async with aclosing(engine.follow(stream)) as coming:
-        if request.echo:
-            yield await asyncio.to_thread(prompt_piece, engine, request)
-        async for ids in coming:
-            if begun is not None:
-                begun.set()
-            piece = reader.read(ids)
-            if piece.text:
-                yield piece
-            if reader.stopped:
-                break
-    yield reader.end(stream)
+    try:
+        async with aclosing(engine.follow(stream)) as coming:
+            if request.echo:
+                yield await asyncio.to_thread(prompt_piece, engine, request)
+            async for ids in coming:
+                if begun is not None:
+                    begun.set()
+                piece = reader.read(ids)
+                if piece.text:
+                    yield piece
+                if reader.stopped:
+                    break
+        yield reader.end(stream)
+    finally:
+        stream.cancel()  # who leaves at the prompt's piece has begun nothing that could be closed
 
 # %% ../../nbs/07_agents/01_text.ipynb #sv010090
 async def awrite_all(
@@ -344,7 +350,7 @@ class ScoreKeeper:
         self._logits: Tensor | None = None
 
     def process(self, ids: Tensor, logits: Tensor) -> Tensor:
-        "The first of the processors: it sees what no other has changed."
+        "The first of the processors. The others have to return new logits, not write into these."
         self._logits = logits
         return logits
 
@@ -369,13 +375,13 @@ class ScoreGate:
         self._told = 0  # tokens
 
     def note(self, new: str, waits: bool) -> None:
-        "A token has completed `new`. If half a character waits, it shows with the next one."
+        "A token has completed `new`. If half a character waits, it takes one character more."
         self._decoded += len(new)
         self.whole_at.append(self._decoded + int(waits))
 
     def tell(self, shown: int) -> tuple[TokenScore, ...]:
         "The scores that so many characters allow, without those that were told before."
-        whole = bisect_right(self.whole_at, shown)  # tokens
+        whole = bisect_right(self.whole_at, shown)  # so many tokens are shown whole
         new = self._taken[self._told : whole]
         self._told = max(self._told, whole)
         return tuple(score for score in new if score.token not in self._ends)
