@@ -67,7 +67,7 @@ def test_it_has_its_layer_and_its_link(checkout):
     (row,) = [
         line
         for line in (there / "README.md").read_text(encoding="utf-8").splitlines()
-        if "planning" in line
+        if line.startswith("|") and "planning" in line
     ]
     assert row.endswith(f"· [planning](nbs/06_prompting/{where.notebook.name}) |")
     number = int(where.notebook.name[:2])

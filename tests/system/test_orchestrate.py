@@ -54,11 +54,11 @@ def test_a_killed_workers_jobs_are_recovered_and_the_key_holds_bookings(keyed, t
             # killed; recovered without being handed in; handed in again
             for kill, hand_in in (("yes", "yes"), ("no", "no"), ("no", "yes")):
                 code = await page.in_child(tmp_path, url, keyed, kill, hand_in)
-                ends.append((code, len(became), *page.ledger_of(tmp_path)))
+                ends.append((code, len(became), *page.counts_of(tmp_path)))
 
     asyncio.run(processes())
     bookings = 3 if keyed == "yes" else 4
-    assert ends == [(-9, 3, 1, 1), (0, 9, 4, bookings), (0, 9, 4, bookings)]
+    assert ends == [(-9, 3, 1, 1, 1), (0, 9, 4, 4, bookings), (0, 9, 4, 4, bookings)]
     for i in range(3):
         with page.EventLog(tmp_path / f"job-{i}.jsonl") as log:
             assert [event.key for event in log.events if event.kind == "done"] == [
