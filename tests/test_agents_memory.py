@@ -315,6 +315,18 @@ def test_a_store_finds_what_numpy_finds():
                     assert pairs and np.allclose(*zip(*pairs), atol=1e-6)
 
 
+# nbs/07_agents/08_memory.ipynb #6a2f0d11
+def test_a_ranking_wants_a_text_and_a_vector_each():
+    from llm_course.agents.memory import ranked
+
+    one = lambda texts: np.eye(2)[: len(texts)]
+    assert ranked("cats", ["dogs sleep", "cats sleep"], np.eye(2), one, by="words")[0][0] == 1
+    with expect_fail(TypeError):
+        ranked(3, ["a", "b"], np.eye(2), one)
+    with expect_fail(ValueError, "got 3 texts, 2 vectors"):
+        ranked("cats", ["a", "b", "c"], np.eye(2), one)
+
+
 # nbs/07_agents/08_memory.ipynb #7a04d1af
 def test_a_store_keeps_and_forgets():
     """What one connection adds or deletes, another sees; another embedder is refused."""

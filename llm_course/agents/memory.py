@@ -243,6 +243,10 @@ def ranked(
     "The texts' places in the list, with scores: what fits the question best comes first."
     if by not in ("both", "vectors", "words"):
         raise ValueError(f"by is 'both', 'vectors' or 'words', got {by!r}")
+    if not isinstance(question, str):
+        raise TypeError(f"a question is a text, got {question!r:.80}")
+    if len(vectors) != len(texts):
+        raise ValueError(f"each text has a vector; got {len(texts)} texts, {len(vectors)} vectors")
     best = lambda scores: sorted(enumerate(map(float, scores)), key=lambda pair: -pair[1])
     rankings = []
     if by != "words":
