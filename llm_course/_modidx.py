@@ -771,6 +771,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'llm_course/agents/text.py'),
                                         'llm_course.agents.text.TextRequest': ( '07_agents/text.html#textrequest',
                                                                                 'llm_course/agents/text.py'),
+                                        'llm_course.agents.text.TextRequest.__post_init__': ( '07_agents/text.html#textrequest.__post_init__',
+                                                                                              'llm_course/agents/text.py'),
                                         'llm_course.agents.text.TokenScore': ( '07_agents/text.html#tokenscore',
                                                                                'llm_course/agents/text.py'),
                                         'llm_course.agents.text._RingingEngine': ( '07_agents/text.html#_ringingengine',

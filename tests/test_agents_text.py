@@ -23,6 +23,7 @@ from llm_course.agents.text import (
     awrite,
     awrite_all,
     begin,
+    score_prompt,
     write,
 )
 from llm_course.core import fetch_model
@@ -401,6 +402,27 @@ def test_the_answer_of_a_reader_is_what_generate_writes():
     assert [(p.text, p.scores) for p in pieces[1:]] == [(p.text, p.scores) for p in plain]
     (unscored, *_) = write(engine, TextRequest(ids=ids[:1], max_new_tokens=1, echo=True))
     assert unscored == Piece(small.tokenizer.decode(ids[:1]))
+
+
+# nbs/07_agents/01_text.ipynb #ec0a0030
+def test_an_echo_takes_prompts_of_one_token_and_refuses_nonsense():
+    small = tiny_lm()
+    engine = Engine(small, n_blocks=16)
+    (single, *_) = write(engine, TextRequest(ids=[900], max_new_tokens=1, top=2, echo=True))
+    assert single.text == small.tokenizer.decode([900]) and single.scores == ((900, None, []),)
+    _, score = score_prompt(engine, [900, 5], 10**6)
+    assert len(score.top) == small.model.config.vocab_size and (5, score.logprob) in score.top
+    (all_of_them, *_) = write(engine, TextRequest(ids=[900], max_new_tokens=1, top=10**6))
+    assert len(all_of_them.scores[0].top) == small.model.config.vocab_size
+    for wrong, said in (([], "the prompt is empty"), ([10**7], "outside the vocabulary")):
+        with expect_fail(ValueError, said):
+            score_prompt(engine, wrong, 1)
+    with expect_fail(TypeError):
+        score_prompt(small, [900], 1)
+    with expect_fail(ValueError, "top must be at least 0, got -1"):
+        TextRequest(ids=[900], max_new_tokens=1, top=-1)
+    with expect_fail(TypeError):
+        write(engine, "Good morning")
 
 
 # nbs/07_agents/01_text.ipynb #sv010058

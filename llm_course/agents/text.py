@@ -21,10 +21,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..core import whole_number
 from ..inference.engine import Engine, Stream, Usage
 from ..inference.scheduler import Reason
 from ..prompting.structured import token_bytes
-from ..transformers.generation import Pick, Processor, greedy
+from ..transformers.generation import Pick, Processor, _prompt_ids, greedy
 from ..transformers.tokens import Tokenizer
 
 # %% ../../nbs/07_agents/01_text.ipynb #sv010010
@@ -123,6 +124,10 @@ class TextRequest:
     deadline: float | None = None  # seconds
     echo: bool = False  # the prompt comes first, as a piece of its own
 
+    def __post_init__(self):
+        if self.top is not None:
+            whole_number("top", self.top, at_least=0)
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -177,6 +182,8 @@ class Reader:
 
 def begin(engine: Engine, request: TextRequest) -> tuple[Stream, Reader]:
     "Hands a request to an engine. Raises as `Engine.submit` does."
+    if not isinstance(request, TextRequest):
+        raise TypeError(f"a request is TextRequest(ids=…, max_new_tokens=…), got {request!r:.80}")
     tokenizer = engine.lm.tokenizer
     pick, processors, gate = request.pick, request.processors, None
     if request.top is not None:
@@ -358,7 +365,7 @@ class ScoreKeeper:
         chosen = self._pick(logits, generator)
         assert self._logits is not None, "`process` has to be the first of the processors"
         log_p = self._logits.float().log_softmax(-1)[0]  # one for each token of the vocabulary
-        best = log_p.topk(self._top)
+        best = log_p.topk(min(self._top, len(log_p)))
         top = list(zip(best.indices.tolist(), best.values.tolist()))
         self.taken.append(TokenScore(int(chosen), float(log_p[int(chosen)]), top))
         return chosen
@@ -394,10 +401,17 @@ _ROWS = 64  # of the prompt, whose scores are in memory at a time
 def score_prompt(engine: Engine, ids: Sequence[int], top: int) -> list[TokenScore]:
     """What the model thinks of each token of a prompt, given those before it; nothing of the first.
 
-    The engine takes no step meanwhile: a model does one thing at a time.
+    The engine takes no step meanwhile: a model does one thing at a time. Raises as `Engine.submit`
+    does.
     """
-    text = torch.tensor([list(ids)], device=engine.model.device)
-    found = [TokenScore(int(ids[0]), None, [])]
+    if not isinstance(engine, Engine):
+        raise TypeError(f"an Engine scores a prompt, got {type(engine).__name__}")
+    prompt = _prompt_ids(engine.model, ids, 1)
+    top = min(whole_number("top", top, at_least=0), engine.model.config.vocab_size)
+    found = [TokenScore(prompt[0], None, [])]
+    if len(prompt) == 1:
+        return found
+    text = torch.tensor([prompt], device=engine.model.device)
     with engine._turn:
         states = engine.model.hidden_states(text[:, :-1])[0]
         for start in range(0, len(states), _ROWS):
